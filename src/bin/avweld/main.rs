@@ -1,0 +1,2 @@
+//! The avweld command.
+fn main() {}

@@ -1,0 +1,71 @@
+//! What a running job tells.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// Something that happened in a job. Sent in the order it happened.
+///
+/// Serializes as an object with its name under `event`, as `--progress json` prints it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The playlist is resolved; merging begins.
+    Started {
+        /// The job's label.
+        job: String,
+        /// Segments to merge, over all inputs.
+        segments: u64,
+        /// Media time of the longest input by its playlist, in seconds; `None` without a playlist.
+        duration_s: Option<f64>,
+    },
+    /// So far so much. Sent as a segment ends, at most a few times a second.
+    Progress {
+        /// The job's label.
+        job: String,
+        /// Segments read to their end, over all inputs.
+        segments: u64,
+        /// Segments to merge, over all inputs.
+        segments_total: u64,
+        /// Media bytes read.
+        bytes_in: u64,
+        /// Media time written, in seconds.
+        media_s: f64,
+    },
+    /// Trouble that the job survived; counted in the report.
+    Warning {
+        /// The job's label.
+        job: String,
+        /// One line, lowercase.
+        message: String,
+    },
+    /// The file is complete and is being read back.
+    Verifying {
+        /// The job's label.
+        job: String,
+        /// The path it will get.
+        output: PathBuf,
+    },
+    /// The file is verified and stands at its final path.
+    Published {
+        /// The job's label.
+        job: String,
+        /// Its final path.
+        output: PathBuf,
+        /// Its size.
+        size_bytes: u64,
+    },
+}
+
+/// Listens to a job. Called on the thread that runs the job, so it must return soon.
+pub trait Observer: Send + Sync {
+    /// One event.
+    fn on_event(&self, event: &Event);
+}
+
+impl<F: Fn(&Event) + Send + Sync> Observer for F {
+    fn on_event(&self, event: &Event) {
+        self(event);
+    }
+}

@@ -1,0 +1,216 @@
+//! What a job can be told: policies, formats and limits, each with its default.
+
+use std::path::PathBuf;
+
+/// The container of an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// MP4 with `moov` before `mdat`.
+    Mp4,
+    /// Fragmented MP4: can be written to a pipe.
+    Fmp4,
+    /// QuickTime.
+    Mov,
+    /// MP4 with audio only.
+    M4a,
+    /// Matroska.
+    Mkv,
+    /// MPEG transport stream.
+    Ts,
+}
+
+impl Format {
+    /// Every format, in the order they are offered.
+    pub const ALL: [Self; 6] = [Self::Mp4, Self::Fmp4, Self::Mov, Self::M4a, Self::Mkv, Self::Ts];
+
+    /// The name that [`Format::from_name`] takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mp4 => "mp4",
+            Self::Fmp4 => "fmp4",
+            Self::Mov => "mov",
+            Self::M4a => "m4a",
+            Self::Mkv => "mkv",
+            Self::Ts => "ts",
+        }
+    }
+
+    /// The format of a name or of a file extension, in any case; `None` if there is none.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
+            "m4v" => Some(Self::Mp4),
+            "m2ts" | "mts" => Some(Self::Ts),
+            _ => Self::ALL.into_iter().find(|f| f.name() == name),
+        }
+    }
+}
+
+/// What happens to an output path that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// The job is refused before it reads anything.
+    #[default]
+    Refuse,
+    /// It is replaced, in one step, once the new file is complete and verified.
+    Overwrite,
+}
+
+/// What a segment that cannot be had does to the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnGap {
+    /// The job fails.
+    #[default]
+    Fail,
+    /// The job goes on, keeps the hole, and lists the segment as missing.
+    Skip,
+}
+
+/// What a discontinuity that the playlist marks does to the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDiscontinuity {
+    /// The next run begins where the one before ended, in the same file.
+    #[default]
+    Join,
+    /// The next run begins a file of its own: `NAME.000.mp4`, `NAME.001.mp4`, …
+    Split,
+}
+
+/// What happens where codec parameters change so that one track cannot hold both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnChange {
+    /// The output goes on in a file of its own: `NAME.000.mp4`, `NAME.001.mp4`, …
+    #[default]
+    Split,
+    /// The job fails and tells both sets of parameters.
+    Fail,
+}
+
+/// Where an MP4's or MOV's index (`moov`) stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Faststart {
+    /// Before the media, so that a player can begin while the file still loads.
+    #[default]
+    On,
+    /// After the media.
+    Off,
+}
+
+/// Which variant of a multivariant playlist is merged.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum VariantChoice {
+    /// The one with the highest bandwidth.
+    #[default]
+    Best,
+    /// The one with the lowest bandwidth.
+    Worst,
+    /// The best of those with this picture height; the nearest below where none has it.
+    Height(u32),
+    /// The best that needs at most this bandwidth in kbit/s; the smallest where none does.
+    Kbps(u64),
+    /// By its position in the playlist, from 0.
+    Index(usize),
+}
+
+/// Which audio renditions of a multivariant playlist become tracks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AudioChoice {
+    /// The rendition marked DEFAULT, else AUTOSELECT, else the first.
+    #[default]
+    Default,
+    /// Every rendition of the variant's group.
+    All,
+    /// No rendition.
+    None,
+    /// Those of one language (a BCP 47 tag; `en` also takes `en-US`).
+    Language(String),
+}
+
+/// A decryption key given by the user, in place of the playlist's.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct KeyOverride {
+    /// 16 bytes for AES-128.
+    pub key: Option<[u8; 16]>,
+    /// The initialization vector of every segment.
+    pub iv: Option<[u8; 16]>,
+}
+
+impl std::fmt::Debug for KeyOverride {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Keys never show, in no log either.
+        write!(f, "KeyOverride {{ key: {}, iv: {} }}", self.key.is_some(), self.iv.is_some())
+    }
+}
+
+/// Sizes and counts that a job will not go beyond, whatever its input says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// A playlist's size in bytes.
+    pub playlist_bytes: usize,
+    /// One line of a playlist, in bytes.
+    pub line_bytes: usize,
+    /// Segments in one media playlist.
+    pub segments: usize,
+    /// Variants in one multivariant playlist.
+    pub variants: usize,
+    /// A `data:` URI of a key or init section, decoded, in bytes.
+    pub data_uri_bytes: usize,
+    /// An init section, in bytes.
+    pub init_section_bytes: u64,
+    /// What a segment's gzip body may inflate to, in bytes.
+    pub inflated_segment_bytes: u64,
+    /// Media that is read ahead to find the streams of a run, in bytes.
+    pub probe_bytes: u64,
+    /// Packets held back while the start of a run is looked at, in bytes.
+    pub lookahead_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            playlist_bytes: 32 << 20,
+            line_bytes: 64 << 10,
+            segments: 200_000,
+            variants: 500,
+            data_uri_bytes: 64 << 10,
+            init_section_bytes: 16 << 20,
+            inflated_segment_bytes: 256 << 20,
+            probe_bytes: 16 << 20,
+            lookahead_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Everything a job can be told beside its input and its output.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// The container; `None`: by the output's extension, MP4 where that says nothing.
+    pub format: Option<Format>,
+    /// What happens to an output path that exists.
+    pub existing: Existing,
+    /// What a segment that cannot be had does.
+    pub on_gap: OnGap,
+    /// What a marked discontinuity does.
+    pub on_discontinuity: OnDiscontinuity,
+    /// What a change of codec parameters does.
+    pub on_change: OnChange,
+    /// Where `moov` stands.
+    pub faststart: Faststart,
+    /// Which variant is merged.
+    pub variant: VariantChoice,
+    /// Which audio renditions are merged in.
+    pub audio: AudioChoice,
+    /// Key and IV in place of the playlist's.
+    pub key: KeyOverride,
+    /// Folders beside its own that a playlist may name files in.
+    pub allow_paths: Vec<PathBuf>,
+    /// Where workspaces are made; `None`: the system's temporary folder.
+    pub temp_dir: Option<PathBuf>,
+    /// Leave the workspace in place at the end.
+    pub keep_temp: bool,
+    /// What the job will not go beyond.
+    pub limits: Limits,
+}

@@ -1,0 +1,99 @@
+//! What a finished job did.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// The account of a job that succeeded. Serializes to the JSON object that `--json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The job's label.
+    pub job: String,
+    /// `ok`.
+    pub status: &'static str,
+    /// The file, or the first of several; `-` for standard output.
+    pub output: PathBuf,
+    /// Every file, in order.
+    pub outputs: Vec<PathBuf>,
+    /// Size of all files together.
+    pub size_bytes: u64,
+    /// Media time of all files together, in seconds.
+    pub duration_s: f64,
+    /// Segments planned, merged and missing.
+    pub segments: SegmentCounts,
+    /// The tracks; of several files those of each, one after the other.
+    pub tracks: Vec<TrackReport>,
+    /// Discontinuities that the playlist marks, inside what was merged.
+    pub discontinuities: u64,
+    /// Clock jumps that were not marked and were mended.
+    pub timestamp_resets: u64,
+    /// Packets at segment borders that repeated one already written, and were left out.
+    pub duplicate_packets: u64,
+    /// Packets whose timestamps had to be changed to keep time increasing.
+    pub mended_timestamps: u64,
+    /// Input streams that are not in the output, each with the reason.
+    pub dropped_streams: Vec<DroppedStream>,
+    /// Trouble that the job survived, one line each.
+    pub warnings: Vec<String>,
+    /// Media bytes read.
+    pub bytes_in: u64,
+    /// Wall-clock times.
+    pub elapsed_s: Elapsed,
+}
+
+/// How many segments a job had.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct SegmentCounts {
+    /// Segments listed, over all inputs.
+    pub planned: u64,
+    /// Segments in the output, over all inputs.
+    pub merged: u64,
+    /// Media sequence numbers of those that are not.
+    pub missing: Vec<u64>,
+}
+
+/// A track of an output.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TrackReport {
+    /// Position in its file, from 0.
+    pub index: usize,
+    /// `video`, `audio` or `subtitle`.
+    pub kind: &'static str,
+    /// libav's name of the codec: `h264`, `aac`.
+    pub codec: String,
+    /// Language tag; `None` if the input does not say.
+    pub language: Option<String>,
+    /// Packets written.
+    pub packets: u64,
+    /// Presentation time of the first packet, in seconds.
+    pub start_s: f64,
+    /// From the first packet's start to the last one's end, in seconds.
+    pub duration_s: f64,
+}
+
+/// An input stream that is not in the output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DroppedStream {
+    /// `video`, `audio`, `subtitle` or `data`.
+    pub kind: &'static str,
+    /// libav's name of the codec.
+    pub codec: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Wall-clock times of a job, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Elapsed {
+    /// Fetching what is not local.
+    pub download: f64,
+    /// Demuxing, muxing, verifying and publishing.
+    pub merge: f64,
+    /// All.
+    pub total: f64,
+}

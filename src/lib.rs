@@ -1,6 +1,8 @@
 //! Turns HLS playlists and media segments into one clean, verified file, in-process.
 
+mod av;
 mod cancel;
+mod container;
 mod error;
 mod event;
 mod input;
@@ -10,6 +12,7 @@ mod options;
 mod playlist;
 mod report;
 mod time;
+mod timeline;
 
 pub use cancel::CancelToken;
 pub use error::{Error, ErrorKind, Result};

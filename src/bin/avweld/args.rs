@@ -131,7 +131,7 @@ pub(crate) struct MergeArgs {
     #[arg(long, help_heading = "Output")]
     pub(crate) skip_existing: bool,
 
-    /// Write the index (moov) behind the media: no second pass, but no early start of playback
+    /// Leave the index (moov) of an mp4, m4a or mov behind the media
     #[arg(long, help_heading = "Output")]
     pub(crate) no_faststart: bool,
 
@@ -208,10 +208,15 @@ pub(crate) struct SourceArgs {
     pub(crate) base_url: Option<String>,
 
     /// Which variant: best, worst, a height (720p), a bandwidth (2500k) or an index (0)
+    ///
+    /// 720p takes the best of that height, else the nearest below; 2500k the best that needs at most
+    /// 2500 kbit/s; an index counts from 0 in the order of the playlist.
     #[arg(long, value_name = "CHOICE", default_value = "best", value_parser = values::variant)]
     pub(crate) variant: VariantChoice,
 
     /// Which audio renditions become tracks: default, all, none or a language (en)
+    ///
+    /// A language takes its regions too: en also en-US.
     #[arg(long, value_name = "CHOICE", default_value = "default", value_parser = values::audio)]
     pub(crate) audio: AudioChoice,
 
@@ -222,6 +227,8 @@ pub(crate) struct SourceArgs {
     pub(crate) key: Option<Secret>,
 
     /// Initialization vector of every segment, in place of the playlist's
+    ///
+    /// Up to 32 hex digits, with 0x before them or without; fewer are padded with zeros on the left.
     #[arg(long, value_name = "HEX", value_parser = values::iv)]
     pub(crate) iv: Option<[u8; 16]>,
 

@@ -44,7 +44,7 @@ fn render() -> io::Result<Vec<u8>> {
 }
 
 fn subsections(sub: &clap::Command) -> io::Result<String> {
-    let man = Man::new(sub.clone().disable_help_flag(true));
+    let man = Man::new(sub.clone());
     let mut text = Vec::new();
     man.render_synopsis_section(&mut text)?;
     man.render_description_section(&mut text)?;

@@ -178,6 +178,41 @@ impl Write for Pipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::{Cli, Command};
+    use avweld::{AudioChoice, OnChange, OnDiscontinuity, OnGap, VariantChoice};
+    use clap::Parser;
+
+    fn parsed(args: &str) -> Options {
+        match Cli::try_parse_from(args.split(' ')).expect("the arguments parse").command {
+            Command::Merge(args) => options(&args).expect("the options are valid"),
+            other => panic!("not a merge: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_options_the_library_defaults_hold() {
+        assert_eq!(format!("{:?}", parsed("avweld merge a.ts")), format!("{:?}", Options::default()));
+    }
+
+    #[test]
+    fn every_option_reaches_the_library() {
+        let options = parsed(
+            "avweld merge a.ts -f ts -y --no-faststart --temp-dir t --keep-temp --on-gap skip --on-discontinuity split \
+             --on-change fail --variant 720p --audio de --iv 1 --key 00000000000000000000000000000001 --allow-path p",
+        );
+        assert_eq!(options.format, Some(avweld::Format::Ts));
+        assert_eq!(options.existing, Existing::Overwrite);
+        assert_eq!(options.faststart, Faststart::Off);
+        assert_eq!((options.temp_dir, options.keep_temp), (Some("t".into()), true));
+        assert_eq!(options.on_gap, OnGap::Skip);
+        assert_eq!(options.on_discontinuity, OnDiscontinuity::Split);
+        assert_eq!(options.on_change, OnChange::Fail);
+        assert_eq!(options.variant, VariantChoice::Height(720));
+        assert_eq!(options.audio, AudioChoice::Language("de".into()));
+        assert_eq!(options.key.key, options.key.iv);
+        assert_eq!(options.key.iv.map(|iv| iv[15]), Some(1));
+        assert_eq!(options.allow_paths, [PathBuf::from("p")]);
+    }
 
     #[test]
     fn labels_are_the_names_of_outputs() {

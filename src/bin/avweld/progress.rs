@@ -110,7 +110,7 @@ impl Progress {
     fn advance(&self, bar: &ProgressBar, event: &Event) {
         match event {
             Event::Started { job, segments, .. } => {
-                bar.set_prefix(printable(job));
+                bar.set_prefix(short(&printable(job)));
                 bar.set_length(*segments);
                 bar.tick();
             }
@@ -134,6 +134,15 @@ fn bar() -> ProgressBar {
         bar.set_style(style.progress_chars("=> "));
     }
     bar
+}
+
+/// A label as long as a bar's line can bear it.
+fn short(label: &str) -> String {
+    const MOST_CHARS: usize = 24;
+    if label.chars().count() <= MOST_CHARS {
+        return label.to_owned();
+    }
+    label.chars().take(MOST_CHARS - 1).chain(['…']).collect()
 }
 
 const TEMPLATE: &str = "{prefix} [{bar:30}] {pos}/{len} segments  {wide_msg}";
@@ -213,6 +222,12 @@ mod tests {
         assert_eq!(value["event"], "published");
         assert_eq!(value["output"], "a\u{fffd}.mp4");
         assert!(!line.contains('\n'));
+    }
+
+    #[test]
+    fn long_labels_are_cut() {
+        assert_eq!(short("lesson-01"), "lesson-01");
+        assert_eq!(short(&"é".repeat(30)), format!("{}…", "é".repeat(23)));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) enum ProgressStyle {
 /// What a segment that cannot be had does.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Gap {
-    /// Fail.
+    /// End the job with an error.
     Fail,
     /// Go on, and list the segment as missing.
     Skip,
@@ -58,7 +58,7 @@ impl From<Discontinuity> for OnDiscontinuity {
 pub(crate) enum Change {
     /// Begin a new file: NAME.000.mp4, NAME.001.mp4, …
     Split,
-    /// Fail.
+    /// End the job with an error.
     Fail,
 }
 

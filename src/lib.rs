@@ -3,16 +3,20 @@
 mod av;
 mod cancel;
 mod container;
+mod demux;
 mod error;
 mod event;
+mod fetch;
 mod input;
 mod inspect;
 mod job;
+mod mux;
 mod options;
 mod playlist;
 mod report;
 mod time;
 mod timeline;
+mod workspace;
 
 pub use cancel::CancelToken;
 pub use error::{Error, ErrorKind, Result};

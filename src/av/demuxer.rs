@@ -11,7 +11,7 @@ use super::packet::Packet;
 use super::params::Parameters;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::time::TimeBase;
+use crate::time::{Nanos, TimeBase};
 
 /// Bytes that libav asks a reader for at once.
 const READ_BUFFER_BYTES: c_int = 256 << 10;
@@ -33,6 +33,7 @@ pub(crate) enum DemuxerKind {
     Mp3,
     Ac3,
     Eac3,
+    Matroska,
 }
 
 impl DemuxerKind {
@@ -44,24 +45,35 @@ impl DemuxerKind {
             Self::Mp3 => c"mp3",
             Self::Ac3 => c"ac3",
             Self::Eac3 => c"eac3",
+            Self::Matroska => c"matroska",
         }
     }
 }
 
 /// How far libav may read ahead to learn what the streams are.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Probe {
-    pub(crate) bytes: u64,
-    pub(crate) duration_us: i64,
+pub(crate) enum Probing {
+    /// Up to so many bytes and so much media, less where all is known before.
+    Ahead { bytes: u64, duration_us: i64 },
+    /// What the header says, edit lists left aside: for reading back a file of our own.
+    HeaderOnly,
+}
+
+/// A sample by a file's own index.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IndexEntry {
+    pub(crate) position: u64,
+    pub(crate) size: u64,
+    pub(crate) key: bool,
 }
 
 /// A stream of an input.
 pub(crate) struct Stream {
     pub(crate) index: usize,
-    /// PID in TS, track id in MP4.
-    pub(crate) id: i32,
     pub(crate) parameters: Parameters,
     pub(crate) time_base: TimeBase,
+    /// By the container; `None` if it does not say.
+    pub(crate) duration: Option<Nanos>,
     pub(crate) language: Option<String>,
     /// Average frames a second; `None` for what is no video or not known.
     pub(crate) frame_rate: Option<f64>,
@@ -99,7 +111,7 @@ impl<R: Reader> Demuxer<R> {
         // SAFETY: takes nothing.
         let context = unsafe { ffi::avformat_alloc_context() };
         let mut this = Self { context, io: Some(io), _cancel: cancel, invalid_reads: 0 };
-        match this.open_context(kind, probe) {
+        match this.open_context(kind, probing) {
             Ok(()) => Ok(this),
             Err(error) => {
                 let error = this.io.as_mut().and_then(Avio::take_error).unwrap_or(error);
@@ -108,7 +120,7 @@ impl<R: Reader> Demuxer<R> {
         }
     }
 
-    fn open_context(&mut self, kind: DemuxerKind, probe: Probe) -> Result<()> {
+    fn open_context(&mut self, kind: DemuxerKind, probing: Probing) -> Result<()> {
         if self.context.is_null() {
             return Err(no_memory());
         }
@@ -124,8 +136,10 @@ impl<R: Reader> Demuxer<R> {
                 opaque: (&raw const *self._cancel).cast_mut().cast(),
             };
             c.io_open = Some(refuse_open);
-            c.probesize = i64::try_from(probe.bytes).unwrap_or(i64::MAX);
-            c.max_analyze_duration = probe.duration_us;
+            if let Probing::Ahead { bytes, duration_us } = probing {
+                c.probesize = i64::try_from(bytes).unwrap_or(i64::MAX);
+                c.max_analyze_duration = duration_us;
+            }
             // The timeline unwraps 33-bit timestamps itself: here a jump back would come out as +2^33.
             c.correct_ts_overflow = 0;
             c.codec_whitelist = ffi::av_strdup(DECODERS.as_ptr());
@@ -140,11 +154,19 @@ impl<R: Reader> Demuxer<R> {
             // The whitelist holds names as the demuxer itself lists them ("mov,mp4,m4a,…").
             ffi::av_freep((&raw mut c.format_whitelist).cast());
             c.format_whitelist = ffi::av_strdup((*format).name);
-            let code = ffi::avformat_open_input(&raw mut self.context, c"".as_ptr(), format, null_mut());
+            let mut options = null_mut();
+            if matches!((probing, kind), (Probing::HeaderOnly, DemuxerKind::Mp4)) {
+                ffi::av_dict_set(&raw mut options, c"ignore_editlist".as_ptr(), c"1".as_ptr(), 0);
+            }
+            let code = ffi::avformat_open_input(&raw mut self.context, c"".as_ptr(), format, &raw mut options);
+            ffi::av_dict_free(&raw mut options);
             if code < 0 {
                 return Err(from_code("cannot open the media", code));
             }
-            let code = ffi::avformat_find_stream_info(self.context, null_mut());
+            let code = match probing {
+                Probing::Ahead { .. } => ffi::avformat_find_stream_info(self.context, null_mut()),
+                Probing::HeaderOnly => 0,
+            };
             if code < 0 {
                 return Err(from_code("cannot find out what the streams are", code));
             }
@@ -180,17 +202,34 @@ impl<R: Reader> Demuxer<R> {
         unsafe {
             let s = &*stream;
             let rate = s.avg_frame_rate;
+            let time_base = TimeBase::new(s.time_base.num, s.time_base.den).unwrap_or(TimeBase::MPEG);
             Ok(Stream {
                 index,
-                id: s.id,
                 parameters: Parameters::copy_of(s.codecpar)?,
-                time_base: TimeBase::new(s.time_base.num, s.time_base.den).unwrap_or(TimeBase::MPEG),
+                time_base,
+                duration: (s.duration > 0).then(|| Nanos::from_ticks(s.duration, time_base)),
                 language: metadata(s.metadata, c"language"),
                 frame_rate: (rate.num > 0 && rate.den > 0).then(|| f64::from(rate.num) / f64::from(rate.den)),
                 wraps: s.pts_wrap_bits == 33,
                 attached_picture: s.disposition & ffi::AV_DISPOSITION_ATTACHED_PIC != 0,
             })
         }
+    }
+
+    /// The samples of a stream as the container's index lists them. Empty where it has none.
+    pub(crate) fn index(&self, stream: usize) -> Result<impl Iterator<Item = IndexEntry>> {
+        let stream = self.av_stream(stream)?;
+        // SAFETY: the stream belongs to the open context.
+        let count = unsafe { ffi::avformat_index_get_entries_count(stream) };
+        Ok((0..count).filter_map(move |n| {
+            // SAFETY: as above; an entry is valid until the demuxer reads on, and is copied at once.
+            let entry = unsafe { ffi::avformat_index_get_entry(stream, n).as_ref() }?;
+            Some(IndexEntry {
+                position: u64::try_from(entry.pos).ok()?,
+                size: u64::try_from(entry.size()).ok()?,
+                key: entry.flags() & ffi::AVINDEX_KEYFRAME as c_int != 0,
+            })
+        }))
     }
 
     /// The streams of each programme, in the order of the programme numbers in the stream. Empty outside TS.

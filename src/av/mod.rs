@@ -15,7 +15,7 @@ mod packet;
 mod params;
 
 pub(crate) use bsf::BitstreamFilter;
-pub(crate) use demuxer::{Demuxer, DemuxerKind, Probe, Stream};
+pub(crate) use demuxer::{Demuxer, DemuxerKind, Probing, Stream};
 pub(crate) use io::{Reader, Writer};
 pub(crate) use log::LogScope;
 pub(crate) use muxer::{Muxer, TrackSetup, Unstarted, Writing};

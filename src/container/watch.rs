@@ -11,8 +11,10 @@ use super::{Container, TS_SYNC};
 pub(crate) enum Structure {
     /// As it should.
     Whole,
-    /// In the middle of something; so many bytes are missing at least.
+    /// In the middle of a box or a frame: so many bytes are missing at least.
     Cut { missing_bytes: u64 },
+    /// In the middle of a TS packet. Some packagers leave such tails without any loss.
+    Torn,
     /// It ended well, but so many TS packets in it are none.
     Damaged { bad_packets: u64 },
 }
@@ -102,9 +104,7 @@ impl Watch {
     /// The segment is at its end.
     pub(crate) fn finish(&self) -> Structure {
         match self {
-            Self::Ts { packet_bytes, offset, .. } if *offset > 0 => {
-                Structure::Cut { missing_bytes: (*packet_bytes - *offset) as u64 }
-            }
+            Self::Ts { offset: 1.., .. } => Structure::Torn,
             Self::Ts { bad_packets, .. } if *bad_packets > 0 => Structure::Damaged { bad_packets: *bad_packets },
             Self::Mp4 { endless: true, .. } | Self::Adts { lost: true, .. } => Structure::Whole,
             Self::Mp4 { remaining, header, .. } | Self::Adts { remaining, header, .. }

@@ -164,6 +164,8 @@ pub struct MultivariantPlaylist {
     pub variants: Vec<Variant>,
     /// The renditions, in order.
     pub renditions: Vec<Rendition>,
+    /// The variables that it defines (EXT-X-DEFINE), which its media playlists may import.
+    pub variables: Vec<(String, String)>,
 }
 
 /// Either kind of playlist.

@@ -32,7 +32,7 @@ pub(super) fn parse(
     variables: &mut Variables<'_>,
     warnings: &mut Warnings,
 ) -> Result<MediaPlaylist> {
-    let header = Header::read(text, warnings)?;
+    let header = Header::read(text, limits, warnings)?;
     if !header.ended {
         warnings.playlist("the playlist is not ended (no EXT-X-ENDLIST): it is taken as it is now");
     }
@@ -69,11 +69,20 @@ struct Header {
 }
 
 impl Header {
-    fn read(text: &str, warnings: &mut Warnings) -> Result<Self> {
+    fn read(text: &str, limits: &Limits, warnings: &mut Warnings) -> Result<Self> {
         let mut header = Self { sequence_known: true, ..Self::default() };
         let mut numbered = false;
+        let mut segments = 0;
         for line in lines(text) {
-            let Content::Tag(name, value) = line.content else { continue };
+            let Content::Tag(name, value) = line.content else {
+                segments += 1;
+                // Looked at before any segment is kept.
+                if segments > limits.segments {
+                    let message = format!("more than {} segments: that is the limit (segments)", limits.segments);
+                    return Err(Error::new(ErrorKind::Limit, message));
+                }
+                continue;
+            };
             match (name, value) {
                 ("EXT-X-TARGETDURATION", _) => {
                     header.target_duration = values::seconds(value);
@@ -161,7 +170,6 @@ impl Reader<'_> {
     fn read(&mut self, text: &str, variables: &mut Variables<'_>) -> Result<()> {
         let mut batch = Batch::default();
         let mut pending = Pending::default();
-        let mut segments = 0usize;
         for line in lines(text) {
             match line.content {
                 Content::Tag("EXT-X-DEFINE", list) => variables.define(line.number, list)?,
@@ -175,12 +183,6 @@ impl Reader<'_> {
                 }
                 Content::Tag(name, value) => self.segment_tag(line.number, name, value, &mut pending)?,
                 Content::Uri(uri) => {
-                    segments += 1;
-                    if segments > self.limits.segments {
-                        let message =
-                            format!("more than {} segments: that is the limit (segments)", self.limits.segments);
-                        return Err(Error::new(ErrorKind::Limit, message));
-                    }
                     let Pending { text, extinf } = std::mem::take(&mut pending);
                     if extinf.is_none() {
                         self.warnings.line(line.number, "a URI without EXTINF is taken as a segment");

@@ -5,6 +5,7 @@
 //! (`resolve`). Nothing here touches the network or the file system.
 
 mod attributes;
+mod header;
 mod keys;
 mod location;
 mod media;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Limits;
 use crate::playlist::attributes::{Attributes, TagWriter};
+use crate::playlist::header::Header;
 use crate::playlist::keys::Keys;
 use crate::playlist::location::shown_reference;
 use crate::playlist::normalise::{Content, lines};
@@ -21,8 +22,8 @@ use crate::playlist::warnings::Warnings;
 use crate::playlist::{malformed, values};
 use crate::time::Nanos;
 
-/// Marks given to m3u8-rs at once.
-const BATCH_MARKS: usize = 256;
+/// Marks given to m3u8-rs at once: what it makes of them stays in the processor's cache.
+const BATCH_MARKS: usize = 32;
 
 /// Reads a media playlist.
 pub(super) fn parse(
@@ -32,7 +33,7 @@ pub(super) fn parse(
     variables: &mut Variables<'_>,
     warnings: &mut Warnings,
 ) -> Result<MediaPlaylist> {
-    let header = Header::read(text, warnings)?;
+    let header = Header::read(text, limits, warnings)?;
     if !header.ended {
         warnings.playlist("the playlist is not ended (no EXT-X-ENDLIST): it is taken as it is now");
     }
@@ -58,57 +59,7 @@ pub(super) fn parse(
     Ok(reader.media)
 }
 
-/// The tags that concern the playlist as a whole; they may stand anywhere.
-#[derive(Default)]
-struct Header {
-    target_duration: Option<Nanos>,
-    media_sequence: u64,
-    /// False if the playlist gives a media sequence number that cannot be read.
-    sequence_known: bool,
-    ended: bool,
-}
-
-impl Header {
-    fn read(text: &str, warnings: &mut Warnings) -> Result<Self> {
-        let mut header = Self { sequence_known: true, ..Self::default() };
-        let mut numbered = false;
-        for line in lines(text) {
-            let Content::Tag(name, value) = line.content else { continue };
-            match (name, value) {
-                ("EXT-X-TARGETDURATION", _) => {
-                    header.target_duration = values::seconds(value);
-                    if header.target_duration.is_none() {
-                        warnings.line(line.number, "EXT-X-TARGETDURATION is no usable duration");
-                    }
-                }
-                ("EXT-X-MEDIA-SEQUENCE", _) => {
-                    if numbered {
-                        warnings.line(line.number, "EXT-X-MEDIA-SEQUENCE is given again: the last counts");
-                    }
-                    numbered = true;
-                    header.sequence_known = value.parse::<u64>().is_ok();
-                    header.media_sequence = value.parse().unwrap_or(0);
-                    if !header.sequence_known {
-                        warnings.line(line.number, "EXT-X-MEDIA-SEQUENCE is no usable number: taken as 0");
-                    }
-                }
-                ("EXT-X-ENDLIST", _) | ("EXT-X-PLAYLIST-TYPE", "VOD") => header.ended = true,
-                ("EXT-X-I-FRAMES-ONLY", _) => {
-                    warnings.line(line.number, "an I-frame playlist: it holds key frames only, for seeking");
-                }
-                ("EXT-X-SKIP", _) if !value.split(',').any(|attribute| attribute.trim() == "SKIPPED-SEGMENTS=0") => {
-                    return Err(malformed(line.number, "a delta update (EXT-X-SKIP), which leaves segments out")
-                        .with_hint("load the playlist without _HLS_skip"));
-                }
-                _ => {}
-            }
-        }
-        Ok(header)
-    }
-}
-
 /// What m3u8-rs is to read next, and what it is not asked.
-#[derive(Default)]
 struct Batch {
     text: String,
     marks: Vec<Mark>,
@@ -127,6 +78,10 @@ enum MarkKind {
 }
 
 impl Batch {
+    fn new() -> Self {
+        Self { text: "#EXTM3U\n".to_owned(), marks: Vec::with_capacity(BATCH_MARKS) }
+    }
+
     fn mark(&mut self, line: usize, kind: MarkKind, uri: &str) {
         self.text.push_str(uri);
         self.text.push('\n');
@@ -159,9 +114,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self, text: &str, variables: &mut Variables<'_>) -> Result<()> {
-        let mut batch = Batch::default();
+        let mut batch = Batch::new();
         let mut pending = Pending::default();
-        let mut segments = 0usize;
         for line in lines(text) {
             match line.content {
                 Content::Tag("EXT-X-DEFINE", list) => variables.define(line.number, list)?,
@@ -175,12 +129,6 @@ impl Reader<'_> {
                 }
                 Content::Tag(name, value) => self.segment_tag(line.number, name, value, &mut pending)?,
                 Content::Uri(uri) => {
-                    segments += 1;
-                    if segments > self.limits.segments {
-                        let message =
-                            format!("more than {} segments: that is the limit (segments)", self.limits.segments);
-                        return Err(Error::new(ErrorKind::Limit, message));
-                    }
                     let Pending { text, extinf } = std::mem::take(&mut pending);
                     if extinf.is_none() {
                         self.warnings.line(line.number, "a URI without EXTINF is taken as a segment");
@@ -237,8 +185,7 @@ impl Reader<'_> {
     }
 
     fn take_batch(&mut self, batch: &mut Batch) -> Result<()> {
-        let Batch { text, marks } = std::mem::take(batch);
-        let text = format!("#EXTM3U\n{text}");
+        let Batch { text, marks } = std::mem::replace(batch, Batch::new());
         let read = m3u8_rs::parse_media_playlist_res(text.as_bytes());
         let read = read.map(|playlist| playlist.segments).unwrap_or_default();
         if read.len() != marks.len() {

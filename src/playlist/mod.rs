@@ -5,6 +5,7 @@
 //! (`resolve`). Nothing here touches the network or the file system.
 
 mod attributes;
+mod header;
 mod keys;
 mod location;
 mod media;
@@ -56,26 +57,28 @@ pub(crate) fn parse(text: &[u8], base: &Base, limits: &Limits, imports: &[(Strin
 /// Tells the kinds apart by their tags (RFC 8216, 4.1): the URIs of the one are segments,
 /// those of the other playlists, so a playlist with the tags of both has no meaning.
 fn is_multivariant(text: &str) -> Result<bool> {
-    let (mut streams, mut segments, mut other_multivariant) = (None, None, false);
+    let (mut streams, mut segments, mut either) = (None, None, None);
     for line in lines(text) {
         let Content::Tag(name, _) = line.content else { continue };
         match name {
             "EXT-X-STREAM-INF" => streams = streams.or(Some(line.number)),
-            "EXTINF" | "EXT-X-TARGETDURATION" => segments = segments.or(Some((name, line.number))),
+            "EXTINF" => segments = segments.or(Some(line.number)),
+            // These may have strayed into the other kind.
+            "EXT-X-TARGETDURATION" => either = either.or(Some(false)),
             "EXT-X-I-FRAME-STREAM-INF" | "EXT-X-MEDIA" | "EXT-X-SESSION-DATA" | "EXT-X-SESSION-KEY" => {
-                other_multivariant = true;
+                either = either.or(Some(true));
             }
             _ => {}
         }
     }
     match (streams, segments) {
-        (Some(stream), Some((name, segment))) => Err(Error::new(
+        (Some(stream), Some(segment)) => Err(Error::new(
             ErrorKind::Playlist,
-            format!("lists both variants (line {stream}) and segments ({name} in line {segment}): it can be only one"),
+            format!("lists both variants (line {stream}) and segments (line {segment}): it can be only one"),
         )),
         (Some(_), None) => Ok(true),
         (None, Some(_)) => Ok(false),
-        (None, None) => Ok(other_multivariant),
+        (None, None) => Ok(either.unwrap_or(false)),
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) fn resolve(reference: &str, base: &Base, slot: Slot, limits: &Limits)
         (Some(scheme), _) => {
             let error = denied(reference, slot, &format!("\"{scheme}:\", which is not allowed"));
             Err(match base {
-                Base::Folder(_) if scheme.len() == 1 => error.with_hint("write a Windows path as file:///C:/…"),
+                Base::Folder(_) if is_drive(reference) => error.with_hint("write a Windows path as file:///C:/…"),
                 Base::Folder(_) => error.with_hint("a file name that holds a colon is written as ./name"),
                 Base::Url(_) => error,
             })
@@ -94,6 +94,10 @@ fn scheme(reference: &str) -> Option<&str> {
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     is_scheme.then_some(scheme)
+}
+
+fn is_drive(reference: &str) -> bool {
+    matches!(reference.as_bytes(), [_, b':', b'/' | b'\\', ..])
 }
 
 fn begins_like_unc(reference: &str) -> bool {

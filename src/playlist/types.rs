@@ -7,7 +7,7 @@ use crate::time::Nanos;
 
 /// Where bytes are. Absolute: relative references are already joined to the playlist's own place.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub enum Location {
+pub(crate) enum Location {
     /// A file. Not yet judged by policy, and symlinks not yet followed.
     File(PathBuf),
     /// The decoded bytes of a `data:` URI.
@@ -18,7 +18,7 @@ pub enum Location {
 
 /// The bytes `offset..offset + length` of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ByteRange {
+pub(crate) struct ByteRange {
     /// First byte.
     pub offset: u64,
     /// Number of bytes.
@@ -27,7 +27,7 @@ pub struct ByteRange {
 
 /// How segments are encrypted (RFC 8216, 4.3.2.4).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum KeyMethod {
+pub(crate) enum KeyMethod {
     /// Whole segments with AES-128-CBC and PKCS#7 padding.
     Aes128,
     /// Any other method or key format, by its name; refused when the job is planned.
@@ -36,7 +36,7 @@ pub enum KeyMethod {
 
 /// An EXT-X-KEY as it applies to a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Key {
+pub(crate) struct Key {
     /// The encryption.
     pub method: KeyMethod,
     /// Where the key's bytes are; `None` where the tag names no URI.
@@ -47,7 +47,7 @@ pub struct Key {
 
 /// An EXT-X-MAP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct InitSection {
+pub(crate) struct InitSection {
     /// The resource.
     pub location: Location,
     /// The part of it; `None` for all.
@@ -58,7 +58,7 @@ pub struct InitSection {
 
 /// A media segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Segment {
+pub(crate) struct Segment {
     /// Media sequence number.
     pub media_sequence: u64,
     /// The resource.
@@ -81,7 +81,7 @@ pub struct Segment {
 
 /// A playlist of segments.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct MediaPlaylist {
+pub(crate) struct MediaPlaylist {
     /// EXT-X-TARGETDURATION.
     pub target_duration: Option<Nanos>,
     /// EXT-X-MEDIA-SEQUENCE.
@@ -94,19 +94,19 @@ pub struct MediaPlaylist {
 
 impl MediaPlaylist {
     /// The sum of the durations; `None` if one is not known.
-    pub fn duration(&self) -> Option<Nanos> {
+    pub(crate) fn duration(&self) -> Option<Nanos> {
         self.segments.iter().try_fold(Nanos::ZERO, |sum, s| Some(sum.plus(s.duration?)))
     }
 
     /// Discontinuities marked before any segment but the first.
-    pub fn discontinuities(&self) -> u64 {
+    pub(crate) fn discontinuities(&self) -> u64 {
         self.segments.iter().skip(1).filter(|s| s.discontinuity).count() as u64
     }
 }
 
 /// An EXT-X-STREAM-INF with its URI.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Variant {
+pub(crate) struct Variant {
     /// Its media playlist.
     pub location: Location,
     /// BANDWIDTH, in bits a second.
@@ -127,7 +127,7 @@ pub struct Variant {
 
 /// What a rendition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RenditionKind {
+pub(crate) enum RenditionKind {
     /// AUDIO.
     Audio,
     /// VIDEO.
@@ -140,7 +140,7 @@ pub enum RenditionKind {
 
 /// An EXT-X-MEDIA.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendition {
+pub(crate) struct Rendition {
     /// TYPE.
     pub kind: RenditionKind,
     /// GROUP-ID.
@@ -159,7 +159,7 @@ pub struct Rendition {
 
 /// A playlist of playlists.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct MultivariantPlaylist {
+pub(crate) struct MultivariantPlaylist {
     /// The variants, in order; I-frame playlists are none.
     pub variants: Vec<Variant>,
     /// The renditions, in order.
@@ -170,7 +170,7 @@ pub struct MultivariantPlaylist {
 
 /// Either kind of playlist.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Playlist {
+pub(crate) enum Playlist {
     /// Names variants and renditions.
     Multivariant(MultivariantPlaylist),
     /// Names segments.
@@ -179,7 +179,7 @@ pub enum Playlist {
 
 /// A playlist together with what was odd about it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Parsed {
+pub(crate) struct Parsed {
     /// The playlist.
     pub playlist: Playlist,
     /// One line each.

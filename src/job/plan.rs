@@ -108,8 +108,7 @@ impl<'a> Reader<'a> {
     fn new(base: Base, options: &'a Options) -> Result<Self> {
         let policy = match &base {
             Base::Folder(folder) => PathPolicy::playlist(folder, &options.allow_paths)?,
-            // What a playlist from the web names is on the web.
-            Base::Url(_) => PathPolicy::Below(Vec::new()),
+            Base::Url(_) => PathPolicy::Nothing,
         };
         Ok(Self { options, policy })
     }

@@ -4,11 +4,12 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use crate::boxes;
 use crate::expected::{Expected, check_files};
 use crate::judge::decoder_errors;
 use crate::sandbox::{Sandbox, fixture, names};
 
-/// Cases whose decoded media has a seam on purpose: half a GOP is missing, or audio priming is heard again.
+/// Cases whose decoded media has a seam on purpose: a part of the media is missing.
 const SEAMS: [&str; 1] = ["gap"];
 
 fn check(case: &str) {
@@ -23,10 +24,22 @@ fn check(case: &str) {
         n => (0..n).map(|i| format!("merged.{i:03}.mp4")).collect(),
     };
     assert_eq!(sandbox.outputs(), written, "files in the output folder");
+    for name in &written {
+        check_key_pictures(&sandbox.output(name));
+    }
     if !SEAMS.contains(&case) {
         for name in written {
             assert_eq!(decoder_errors(&sandbox.output(&name)), "", "{name} does not decode cleanly");
         }
+    }
+}
+
+/// One picture in 25, or in 15, is a key picture in every fixture.
+fn check_key_pictures(path: &Path) {
+    for track in boxes::read(path).tracks.iter().filter(|t| t.width > 0) {
+        let keys = track.key_samples.as_ref().expect("an stss box: not every picture is a key picture");
+        let apart = track.samples / keys.len() as u64;
+        assert!((15..=25).contains(&apart), "{} key pictures in {} samples", keys.len(), track.samples);
     }
 }
 

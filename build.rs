@@ -1,8 +1,8 @@
 //! Looks for libav, says what to install where it is missing, and notes the version that was found.
 //!
-//! ffmpeg-sys-next looks for libav too, with a longer message. Cargo starts both scripts as soon as what
-//! they need is built; this one needs the least, so that its message is ordinarily among the first. What
-//! it cannot do is run before that one for certain: `make deps` can.
+//! ffmpeg-sys-next looks for libav too, and where it finds none Cargo ordinarily stops there, before this script:
+//! its message has no package names. Those are here for `cargo build --keep-going`, in the README, and in
+//! `make deps`, which installs them.
 
 use std::env;
 

@@ -52,7 +52,7 @@ pub(crate) fn faults(path: &str, source: &str) -> Vec<String> {
     let tokens = tokens(source);
     let file = File { path, module: module_path(path), tokens: &tokens };
     let tests = test_items(&tokens);
-    let all_tests = path.ends_with("/tests.rs");
+    let all_tests = path.ends_with("/tests.rs") || path.contains("/tests/");
     let mut out = Vec::new();
     for at in 0..tokens.len() {
         file.everywhere(at, &mut out);

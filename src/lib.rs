@@ -1,15 +1,22 @@
 //! Turns HLS playlists and media segments into one clean, verified file, in-process.
 
+mod av;
 mod cancel;
+mod container;
+mod demux;
 mod error;
 mod event;
+mod fetch;
 mod input;
 mod inspect;
 mod job;
+mod mux;
 mod options;
 mod playlist;
 mod report;
 mod time;
+mod timeline;
+mod workspace;
 
 pub use cancel::CancelToken;
 pub use error::{Error, ErrorKind, Result};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::time::Nanos;
 
 /// Where bytes are. Absolute: relative references are already joined to the playlist's own place.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Location {
     /// A file. Not yet judged by policy, and symlinks not yet followed.
     File(PathBuf),
@@ -164,6 +164,8 @@ pub struct MultivariantPlaylist {
     pub variants: Vec<Variant>,
     /// The renditions, in order.
     pub renditions: Vec<Rendition>,
+    /// The variables that it defines (EXT-X-DEFINE), which its media playlists may import.
+    pub variables: Vec<(String, String)>,
 }
 
 /// Either kind of playlist.

@@ -1,0 +1,39 @@
+//! AVERROR codes as our errors.
+
+use std::ffi::c_int;
+
+use ffmpeg_next::ffi;
+
+use crate::error::{Error, ErrorKind};
+
+/// End of file, as libav's functions return it.
+pub(super) const EOF: c_int = ffi::AVERROR_EOF;
+
+/// The error of a libav call that returned a negative code; `doing` is what was tried.
+pub(super) fn from_code(doing: &str, code: c_int) -> Error {
+    let errno = ffi::AVUNERROR(code);
+    let kind = match code {
+        ffi::AVERROR_INVALIDDATA | ffi::AVERROR_EOF => ErrorKind::Media,
+        ffi::AVERROR_EXIT => ErrorKind::Cancelled,
+        ffi::AVERROR_PATCHWELCOME
+        | ffi::AVERROR_DEMUXER_NOT_FOUND
+        | ffi::AVERROR_MUXER_NOT_FOUND
+        | ffi::AVERROR_DECODER_NOT_FOUND
+        | ffi::AVERROR_BSF_NOT_FOUND => ErrorKind::Unsupported,
+        _ if errno == ffi::ENOSPC || errno == ffi::EDQUOT => ErrorKind::DiskFull,
+        _ if errno == ffi::EIO => ErrorKind::Io,
+        _ => ErrorKind::Media,
+    };
+    let mut message = format!("{doing}: {}", ffmpeg_next::Error::from(code).to_string().to_lowercase());
+    if let Some(line) = super::log::last_error() {
+        message.push_str(" (libav: ");
+        message.push_str(&line);
+        message.push(')');
+    }
+    Error::new(kind, message)
+}
+
+/// The error of an allocation inside libav that failed.
+pub(super) fn no_memory() -> Error {
+    Error::new(ErrorKind::Internal, "libav could not allocate memory")
+}

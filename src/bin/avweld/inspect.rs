@@ -1,0 +1,169 @@
+//! `avweld inspect`.
+
+use avweld::{Error, ErrorKind, InputInfo, Inspection, Result, StreamInfo};
+
+use crate::args::InspectArgs;
+use crate::source;
+use crate::terminal::{self, clock, count, printable, warning_line};
+
+/// Runs the command.
+pub(crate) fn run(args: &InspectArgs) -> Result<()> {
+    let options = source::options(&args.source)?;
+    let input = source::input(std::slice::from_ref(&args.input), args.source.base_url.as_deref())?;
+    let inspection = avweld::inspect(&input, &options)?;
+    if args.json {
+        let mut line = serde_json::to_vec(&inspection)
+            .map_err(|e| Error::new(ErrorKind::Internal, "cannot put the findings into JSON").with_source(e))?;
+        line.push(b'\n');
+        return terminal::data(&line);
+    }
+    terminal::data(text(&inspection).as_bytes())?;
+    if !args.quiet {
+        inspection.warnings.iter().for_each(|message| terminal::say(warning_line(message)));
+    }
+    Ok(())
+}
+
+/// The findings for people.
+fn text(inspection: &Inspection) -> String {
+    let mut out = String::new();
+    if !inspection.variants.is_empty() {
+        out += "variants (* would be merged)\n";
+        let mut rows = vec![row(["", "#", "size", "fps", "kbit/s", "codecs", "audio", "uri"])];
+        rows.extend(inspection.variants.iter().map(|v| {
+            row([
+                mark(v.selected),
+                &v.index.to_string(),
+                or_dash(v.resolution.as_deref()),
+                or_dash(v.frame_rate.map(number).as_deref()),
+                &(v.bandwidth / 1000).to_string(),
+                or_dash(v.codecs.as_deref()),
+                or_dash(v.audio_group.as_deref()),
+                &v.uri,
+            ])
+        }));
+        out += &table(&rows);
+        out.push('\n');
+    }
+    if !inspection.renditions.is_empty() {
+        out += "renditions (* would be merged)\n";
+        let mut rows = vec![row(["", "kind", "group", "name", "language", "default", "uri"])];
+        rows.extend(inspection.renditions.iter().map(|r| {
+            row([
+                mark(r.selected),
+                r.kind,
+                &r.group,
+                &r.name,
+                or_dash(r.language.as_deref()),
+                if r.default { "yes" } else { "no" },
+                r.uri.as_deref().unwrap_or("(in the variants)"),
+            ])
+        }));
+        out += &table(&rows);
+        out.push('\n');
+    }
+    let inputs: Vec<_> = inspection.inputs.iter().map(|input| sequence(input, inspection.kind)).collect();
+    out + &inputs.join("\n")
+}
+
+/// One sequence of segments.
+fn sequence(input: &InputInfo, kind: &str) -> String {
+    let mut facts = vec![count(input.segments, "segment")];
+    if kind != "files" {
+        facts.push(format!("from {}", input.media_sequence));
+        facts.extend(input.duration_s.map(clock));
+        facts.push(if input.ended { "complete" } else { "not ended: still growing, or cut off" }.to_owned());
+    }
+    let mut rows = vec![row(["  segments", &facts.join(", ")])];
+    let counted =
+        [(input.discontinuities, "discontinuities"), (input.gaps, "gaps"), (input.init_sections, "init sections")];
+    let counted: Vec<_> = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{what}: {n}")).collect();
+    if !counted.is_empty() {
+        rows.push(row(["  marks", &counted.join(", ")]));
+    }
+    if !input.encryption.is_empty() {
+        rows.push(row(["  encryption", &input.encryption.join(", ")]));
+    }
+    rows.push(row(["  container", input.container.unwrap_or("cannot tell")]));
+    rows.extend(input.streams.iter().map(|stream| row(["  stream", &describe(stream)])));
+    format!("{}\n{}", printable(&input.uri), table(&rows))
+}
+
+fn describe(stream: &StreamInfo) -> String {
+    let mut facts = vec![format!("{} {}", stream.kind, stream.codec)];
+    if let (Some(width), Some(height)) = (stream.width, stream.height) {
+        facts.push(format!("{width}x{height}"));
+    }
+    facts.extend(stream.sample_rate_hz.map(|hz| format!("{hz} Hz")));
+    facts.extend(stream.channels.map(|n| count(n.into(), "channel")));
+    facts.extend(stream.language.clone());
+    facts.join(", ")
+}
+
+fn mark(selected: bool) -> &'static str {
+    if selected { "*" } else { "" }
+}
+
+fn or_dash(text: Option<&str>) -> &str {
+    text.unwrap_or("-")
+}
+
+/// Three decimals at most, and none that say nothing: `29.97`, `25`.
+fn number(value: f64) -> String {
+    format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(printable).to_vec()
+}
+
+/// Rows with their columns aligned; the last column is as long as it is.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<_> = (0..columns)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut out = String::new();
+    for row in rows {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        out += cells.join("  ").trim_end();
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_cells_escaped() {
+        let rows = [row(["#", "name", "x"]), row(["10", "a\x1b", ""])];
+        assert_eq!(table(&rows), "#   name     x\n10  a\\u{1b}\n");
+    }
+
+    #[test]
+    fn frame_rates_are_short() {
+        assert_eq!(number(29.97), "29.97");
+        assert_eq!(number(25.0), "25");
+        assert_eq!(number(100.0), "100");
+        assert_eq!(number(23.976_023), "23.976");
+    }
+
+    #[test]
+    fn a_sequence_of_a_playlist_tells_where_it_begins() {
+        let mut input = InputInfo::default();
+        input.uri = "v/index.m3u8".into();
+        input.segments = 10;
+        input.media_sequence = 7;
+        input.duration_s = Some(60.0);
+        input.ended = true;
+        input.discontinuities = 1;
+        input.container = Some("ts");
+        assert_eq!(
+            sequence(&input, "media"),
+            "v/index.m3u8\n  segments   10 segments, from 7, 0:01:00.000, complete\n  marks      discontinuities: 1\n  container  ts\n"
+        );
+        assert!(!sequence(&input, "files").contains("from"));
+    }
+}

@@ -1,0 +1,239 @@
+//! `avweld merge`.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use avweld::{Error, ErrorKind, Existing, Faststart, Job, Options, Output, Report, Result};
+use serde::Serialize;
+
+use crate::args::MergeArgs;
+use crate::exit;
+use crate::progress::{Progress, Volume};
+use crate::report::{self, Unfinished};
+use crate::signals::Watch;
+use crate::source::{self, is_dash, usage};
+use crate::terminal;
+
+/// How a merge ended that did not fail.
+enum Outcome {
+    Done(Box<Report>),
+    Skipped(PathBuf),
+    /// Whoever read standard output has had enough.
+    ReaderGone,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &MergeArgs, watch: &Watch) -> Result<()> {
+    let output = args.output.clone().unwrap_or_else(|| source::default_output(&args.inputs, args.format));
+    if args.json && is_dash(&output) {
+        return Err(usage("--json and -o - both want standard output; write the media to a file"));
+    }
+    let label = args.name.clone().unwrap_or_else(|| label(&output));
+    let progress = Arc::new(Progress::new(args.progress, Volume::new(args.quiet, args.verbose)));
+    let result = merge(args, &output, &label, &progress, watch);
+    progress.finish();
+    match result {
+        Ok(Outcome::Done(report)) if args.json => print(&report::with_utf8_paths(*report)),
+        Ok(Outcome::Done(report)) => {
+            if progress.volume() > Volume::Quiet {
+                report::summary(&report, !progress.shows_warnings()).iter().for_each(terminal::say);
+            }
+            Ok(())
+        }
+        Ok(Outcome::Skipped(existing)) => {
+            if args.json {
+                print(&Unfinished::skipped(&label, &existing))?;
+            } else if progress.volume() > Volume::Quiet {
+                terminal::say(format!("{}: exists, skipped", terminal::printable_path(&existing)));
+            }
+            Ok(())
+        }
+        Ok(Outcome::ReaderGone) => Ok(()),
+        Err(error) => {
+            if args.json {
+                let code = exit::code(error.kind(), watch.received());
+                // The job's own error is the one to tell, also where its report cannot be written.
+                let _ = print(&Unfinished::failed(&label, &output, &error, code));
+            }
+            Err(error)
+        }
+    }
+}
+
+fn merge(args: &MergeArgs, output: &Path, label: &str, progress: &Arc<Progress>, watch: &Watch) -> Result<Outcome> {
+    let to_stdout = is_dash(output);
+    if args.skip_existing && !to_stdout && stands(output) {
+        return Ok(Outcome::Skipped(output.to_owned()));
+    }
+    let options = options(args)?;
+    let reader_gone = Arc::new(AtomicBool::new(false));
+    let target = if to_stdout { stdout(&reader_gone)? } else { Output::Path(output.to_owned()) };
+    let input = source::input(&args.inputs, args.source.base_url.as_deref())?;
+    let observer = Arc::clone(progress);
+    let job = Job::new(input, target)
+        .name(label)
+        .options(options)
+        .observer(move |event: &avweld::Event| observer.on_event(event))
+        .cancel_token(watch.token());
+    match watch.run(|| job.run()) {
+        Ok(report) => Ok(Outcome::Done(Box::new(report))),
+        Err(_) if reader_gone.load(Ordering::Relaxed) => Ok(Outcome::ReaderGone),
+        Err(error) if args.skip_existing && error.kind() == ErrorKind::Exists => {
+            // Made meanwhile by somebody else, or the files of a merge that was split.
+            match [output.to_owned(), first_of_several(output)].into_iter().find(|path| stands(path)) {
+                Some(existing) => Ok(Outcome::Skipped(existing)),
+                None => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn options(args: &MergeArgs) -> Result<Options> {
+    let mut options = source::options(&args.source)?;
+    options.format = args.format;
+    options.existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
+    options.on_gap = args.on_gap.into();
+    options.on_discontinuity = args.on_discontinuity.into();
+    options.on_change = args.on_change.into();
+    options.faststart = if args.no_faststart { Faststart::Off } else { Faststart::On };
+    options.temp_dir = args.temp_dir.clone();
+    options.keep_temp = args.keep_temp;
+    Ok(options)
+}
+
+/// The output's name without its extension.
+fn label(output: &Path) -> String {
+    let stem = if is_dash(output) { None } else { output.file_stem() };
+    stem.map_or_else(|| "output".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// True if anything has that name, a dangling symlink too.
+fn stands(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// `NAME.000.mp4` of `NAME.mp4`.
+fn first_of_several(output: &Path) -> PathBuf {
+    let mut name = output.file_stem().map(OsString::from).unwrap_or_default();
+    name.push(".000");
+    if let Some(extension) = output.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    output.with_file_name(name)
+}
+
+/// Prints one object as one line.
+fn print(value: &impl Serialize) -> Result<()> {
+    let mut line = serde_json::to_vec(value)
+        .map_err(|e| Error::new(ErrorKind::Internal, "cannot put the report into JSON").with_source(e))?;
+    line.push(b'\n');
+    terminal::data(&line)
+}
+
+/// Standard output as a job writes to it.
+fn stdout(reader_gone: &Arc<AtomicBool>) -> Result<Output> {
+    let stdout = io::stdout();
+    if stdout.is_terminal() {
+        return Err(usage("standard output is a terminal; redirect it to a file or pipe it to a player"));
+    }
+    // The bare descriptor: `Stdout` looks for line ends, which media has none of.
+    let fd = stdout.as_fd().try_clone_to_owned().map_err(|e| Error::io("cannot write to standard output", e))?;
+    Ok(Output::Writer(Box::new(Pipe { file: File::from(fd), reader_gone: Arc::clone(reader_gone) })))
+}
+
+/// A pipe that notes when nobody reads it any more: the job fails of it, the command does not.
+struct Pipe {
+    file: File,
+    reader_gone: Arc<AtomicBool>,
+}
+
+impl Pipe {
+    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if result.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+            self.reader_gone.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.file.write(bytes);
+        self.note(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.file.flush();
+        self.note(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use avweld::{AudioChoice, OnChange, OnDiscontinuity, OnGap, VariantChoice};
+    use clap::Parser;
+
+    fn parsed(args: &str) -> Options {
+        match Cli::try_parse_from(args.split(' ')).expect("the arguments parse").command {
+            Command::Merge(args) => options(&args).expect("the options are valid"),
+            other => panic!("not a merge: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_options_the_library_defaults_hold() {
+        assert_eq!(format!("{:?}", parsed("avweld merge a.ts")), format!("{:?}", Options::default()));
+    }
+
+    #[test]
+    fn every_option_reaches_the_library() {
+        let options = parsed(
+            "avweld merge a.ts -f ts -y --no-faststart --temp-dir t --keep-temp --on-gap skip --on-discontinuity split \
+             --on-change fail --variant 720p --audio de --iv 1 --key 00000000000000000000000000000001 --allow-path p",
+        );
+        assert_eq!(options.format, Some(avweld::Format::Ts));
+        assert_eq!(options.existing, Existing::Overwrite);
+        assert_eq!(options.faststart, Faststart::Off);
+        assert_eq!((options.temp_dir, options.keep_temp), (Some("t".into()), true));
+        assert_eq!(options.on_gap, OnGap::Skip);
+        assert_eq!(options.on_discontinuity, OnDiscontinuity::Split);
+        assert_eq!(options.on_change, OnChange::Fail);
+        assert_eq!(options.variant, VariantChoice::Height(720));
+        assert_eq!(options.audio, AudioChoice::Language("de".into()));
+        assert_eq!(options.key.key, options.key.iv);
+        assert_eq!(options.key.iv.map(|iv| iv[15]), Some(1));
+        assert_eq!(options.allow_paths, [PathBuf::from("p")]);
+    }
+
+    #[test]
+    fn labels_are_the_names_of_outputs() {
+        assert_eq!(label(Path::new("out/lesson-01.mp4")), "lesson-01");
+        assert_eq!(label(Path::new("-")), "output");
+    }
+
+    #[test]
+    fn the_first_of_several_files_is_numbered_before_the_extension() {
+        assert_eq!(first_of_several(Path::new("out/a.b.mp4")), Path::new("out/a.b.000.mp4"));
+        assert_eq!(first_of_several(Path::new("a")), Path::new("a.000"));
+    }
+
+    #[test]
+    fn a_pipe_notes_that_its_reader_is_gone() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        let reader_gone = Arc::new(AtomicBool::new(false));
+        let fd = writer.as_fd().try_clone_to_owned().expect("a descriptor");
+        let mut pipe = Pipe { file: File::from(fd), reader_gone: Arc::clone(&reader_gone) };
+        assert!(pipe.write(b"x").is_err());
+        assert!(reader_gone.load(Ordering::Relaxed));
+    }
+}

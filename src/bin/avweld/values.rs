@@ -1,0 +1,171 @@
+//! The values of options: text as typed to the library's types.
+
+use avweld::{AudioChoice, Format, OnChange, OnDiscontinuity, OnGap, VariantChoice};
+use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressStyle {
+    /// A bar on a terminal, nothing elsewhere.
+    Auto,
+    /// A bar, if standard error is a terminal.
+    Bar,
+    /// One JSON event a line on standard error.
+    Json,
+    /// Nothing.
+    None,
+}
+
+/// What a segment that cannot be had does.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Gap {
+    /// End the job with an error.
+    Fail,
+    /// Go on, and list the segment as missing.
+    Skip,
+}
+
+impl From<Gap> for OnGap {
+    fn from(gap: Gap) -> Self {
+        match gap {
+            Gap::Fail => Self::Fail,
+            Gap::Skip => Self::Skip,
+        }
+    }
+}
+
+/// What a marked discontinuity does.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Discontinuity {
+    /// Go on in the same file.
+    Join,
+    /// Begin a new file: NAME.000.mp4, NAME.001.mp4, …
+    Split,
+}
+
+impl From<Discontinuity> for OnDiscontinuity {
+    fn from(discontinuity: Discontinuity) -> Self {
+        match discontinuity {
+            Discontinuity::Join => Self::Join,
+            Discontinuity::Split => Self::Split,
+        }
+    }
+}
+
+/// What a change of codec parameters does.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Change {
+    /// Begin a new file: NAME.000.mp4, NAME.001.mp4, …
+    Split,
+    /// End the job with an error.
+    Fail,
+}
+
+impl From<Change> for OnChange {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Split => Self::Split,
+            Change::Fail => Self::Fail,
+        }
+    }
+}
+
+/// Takes the name of a format.
+pub(crate) fn format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name))
+        .try_map(|name| Format::from_name(&name).ok_or("no such format"))
+}
+
+/// `best`, `worst`, `720p`, `2500k` or an index.
+pub(crate) fn variant(text: &str) -> Result<VariantChoice, String> {
+    let choice = match text {
+        "best" => Some(VariantChoice::Best),
+        "worst" => Some(VariantChoice::Worst),
+        _ => match (text.strip_suffix('p'), text.strip_suffix('k')) {
+            (Some(height), _) => number(height).map(VariantChoice::Height),
+            (_, Some(kbps)) => number(kbps).map(VariantChoice::Kbps),
+            _ => number(text).map(VariantChoice::Index),
+        },
+    };
+    choice.ok_or_else(|| "give best, worst, a height (720p), a bandwidth (2500k) or an index (0)".to_owned())
+}
+
+/// Digits only: `parse` alone would take `+7` too.
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// `default`, `all`, `none` or a language.
+pub(crate) fn audio(text: &str) -> Result<AudioChoice, String> {
+    match text {
+        "default" => Ok(AudioChoice::Default),
+        "all" => Ok(AudioChoice::All),
+        "none" => Ok(AudioChoice::None),
+        _ if is_language(text) => Ok(AudioChoice::Language(text.to_owned())),
+        _ => Err("give default, all, none or a language such as en or pt-BR".to_owned()),
+    }
+}
+
+/// The shape of a BCP 47 tag: subtags of one to eight letters or digits, the first of letters.
+fn is_language(text: &str) -> bool {
+    let subtag = |s: &str| (1..=8).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric());
+    text.split('-').all(subtag) && text.split('-').next().is_some_and(|s| s.bytes().all(|b| b.is_ascii_alphabetic()))
+}
+
+/// Up to 32 hex digits, `0x` before them or not, padded with zeros on the left.
+pub(crate) fn iv(text: &str) -> Result<[u8; 16], String> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    let mut iv = [0; 16];
+    if digits.is_empty() || digits.len() > 32 || hex::decode_to_slice(format!("{digits:0>32}"), &mut iv).is_err() {
+        return Err("give 1 to 32 hex digits".to_owned());
+    }
+    Ok(iv)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants() {
+        assert_eq!(variant("best"), Ok(VariantChoice::Best));
+        assert_eq!(variant("worst"), Ok(VariantChoice::Worst));
+        assert_eq!(variant("720p"), Ok(VariantChoice::Height(720)));
+        assert_eq!(variant("2500k"), Ok(VariantChoice::Kbps(2500)));
+        assert_eq!(variant("0"), Ok(VariantChoice::Index(0)));
+        for bad in ["", "p", "k", "-1", "+1", "1.5", "720P", "720pk", "bester", "99999999999p"] {
+            assert!(variant(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn audio_choices() {
+        assert_eq!(audio("default"), Ok(AudioChoice::Default));
+        assert_eq!(audio("all"), Ok(AudioChoice::All));
+        assert_eq!(audio("none"), Ok(AudioChoice::None));
+        assert_eq!(audio("pt-BR"), Ok(AudioChoice::Language("pt-BR".into())));
+        for bad in ["", "-", "en-", "12", "en us", "abcdefghi", "é"] {
+            assert!(audio(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ivs_are_padded_on_the_left() {
+        let mut one = [0; 16];
+        one[15] = 1;
+        assert_eq!(iv("0x1"), Ok(one));
+        assert_eq!(iv("01"), Ok(one));
+        assert_eq!(iv("0Xffffffffffffffffffffffffffffffff"), Ok([0xff; 16]));
+        for bad in ["", "0x", "0xg", "é", "0x0x1", "000000000000000000000000000000000"] {
+            assert!(iv(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn policies_map_to_those_of_the_library() {
+        assert_eq!(OnGap::from(Gap::Skip), OnGap::Skip);
+        assert_eq!(OnDiscontinuity::from(Discontinuity::Split), OnDiscontinuity::Split);
+        assert_eq!(OnChange::from(Change::Fail), OnChange::Fail);
+    }
+}

@@ -1,0 +1,167 @@
+//! Watches a segment's bytes go by and tells at its end whether its structure was whole.
+//!
+//! A segment that was cut short often looks like good media up to the cut. What gives it away is
+//! what the container promised and did not keep.
+
+use super::mp4::box_header;
+use super::{Container, TS_SYNC};
+
+/// How a segment's structure ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Structure {
+    /// As it should.
+    Whole,
+    /// In the middle of a box or a frame: so many bytes are missing at least.
+    Cut { missing_bytes: u64 },
+    /// In the middle of a TS packet. Some packagers leave such tails without any loss.
+    Torn,
+    /// It ended well, but so many TS packets in it are none.
+    Damaged { bad_packets: u64 },
+}
+
+/// Follows one segment.
+#[derive(Debug)]
+pub(crate) enum Watch {
+    Ts {
+        packet_bytes: usize,
+        offset: usize,
+        bad_packets: u64,
+    },
+    Mp4 {
+        remaining: u64,
+        header: Vec<u8>,
+        endless: bool,
+    },
+    Adts {
+        remaining: u64,
+        header: Vec<u8>,
+        lost: bool,
+    },
+    /// No structure that could be followed without decoding.
+    Nothing,
+}
+
+impl Watch {
+    /// Follows a segment of this kind from its first media byte.
+    pub(crate) fn new(container: Container) -> Self {
+        match container {
+            Container::MpegTs { packet_bytes } => Self::Ts { packet_bytes, offset: 0, bad_packets: 0 },
+            Container::Mp4 => Self::Mp4 { remaining: 0, header: Vec::with_capacity(16), endless: false },
+            Container::Adts => Self::Adts { remaining: 0, header: Vec::with_capacity(7), lost: false },
+            Container::Mp3 | Container::Ac3 | Container::Eac3 => Self::Nothing,
+        }
+    }
+
+    /// The next bytes.
+    pub(crate) fn feed(&mut self, mut bytes: &[u8]) {
+        match self {
+            Self::Ts { packet_bytes, offset, bad_packets } => {
+                let lead = if *packet_bytes == 192 { 4 } else { 0 };
+                let first = (*packet_bytes + lead - *offset) % *packet_bytes;
+                *bad_packets +=
+                    bytes.iter().skip(first).step_by(*packet_bytes).filter(|b| **b != TS_SYNC).count() as u64;
+                *offset = (*offset + bytes.len()) % *packet_bytes;
+            }
+            Self::Mp4 { remaining, header, endless } => {
+                while !bytes.is_empty() && !*endless {
+                    bytes = skip(bytes, remaining);
+                    let Some((first, rest)) = bytes.split_first() else { break };
+                    header.push(*first);
+                    bytes = rest;
+                    // A header is 8 bytes, or 16 where it says that the size follows.
+                    let wanted = if header.get(..4) == Some(&[0, 0, 0, 1]) { 16 } else { 8 };
+                    if header.len() == wanted {
+                        match box_header(header) {
+                            Some(h) if h.size > 0 => *remaining = h.size - wanted as u64,
+                            _ => *endless = true,
+                        }
+                        header.clear();
+                    }
+                }
+            }
+            Self::Adts { remaining, header, lost } => {
+                while !bytes.is_empty() && !*lost {
+                    bytes = skip(bytes, remaining);
+                    let Some((first, rest)) = bytes.split_first() else { break };
+                    header.push(*first);
+                    bytes = rest;
+                    if let Some(h) = header.first_chunk::<7>() {
+                        let length = u64::from(h[3] & 3) << 11 | u64::from(h[4]) << 3 | u64::from(h[5]) >> 5;
+                        if h[0] == 0xff && h[1] & 0xf6 == 0xf0 && length >= 7 {
+                            *remaining = length - 7;
+                        } else {
+                            // A tag or junk between frames: the demuxer finds the next frame, this does not.
+                            *lost = true;
+                        }
+                        header.clear();
+                    }
+                }
+            }
+            Self::Nothing => {}
+        }
+    }
+
+    /// The segment is at its end.
+    pub(crate) fn finish(&self) -> Structure {
+        match self {
+            Self::Ts { offset: 1.., .. } => Structure::Torn,
+            Self::Ts { bad_packets, .. } if *bad_packets > 0 => Structure::Damaged { bad_packets: *bad_packets },
+            Self::Mp4 { endless: true, .. } | Self::Adts { lost: true, .. } => Structure::Whole,
+            Self::Mp4 { remaining, header, .. } | Self::Adts { remaining, header, .. }
+                if *remaining > 0 || !header.is_empty() =>
+            {
+                Structure::Cut { missing_bytes: (*remaining).max(1) }
+            }
+            _ => Structure::Whole,
+        }
+    }
+}
+
+/// Drops what belongs to the box or frame at hand.
+fn skip<'a>(bytes: &'a [u8], remaining: &mut u64) -> &'a [u8] {
+    let n = usize::try_from(*remaining).unwrap_or(usize::MAX).min(bytes.len());
+    *remaining -= n as u64;
+    &bytes[n..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn structure(container: Container, bytes: &[u8], piece: usize) -> Structure {
+        let mut watch = Watch::new(container);
+        bytes.chunks(piece).for_each(|piece| watch.feed(piece));
+        watch.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn an_mp4_cut_anywhere_inside_a_box_is_seen(cut in 1usize..2060, piece in 1usize..300) {
+            let mut bytes = b"\0\0\0\x10styp1234\0\0\0\0\0\0\x07\xfcmdat".to_vec();
+            bytes.resize(16 + 2044, 7);
+            let seen = structure(Container::Mp4, &bytes[..cut], piece);
+            prop_assert_eq!(seen == Structure::Whole, cut == 16 || cut == bytes.len());
+        }
+
+        #[test]
+        fn bad_ts_packets_are_counted_however_the_bytes_come(piece in 1usize..1000, bad in 0usize..40) {
+            for (packet_bytes, lead) in [(188, 0), (192, 4), (204, 0)] {
+                let mut packet = vec![0u8; packet_bytes];
+                packet[lead] = TS_SYNC;
+                let mut bytes = packet.repeat(40);
+                bytes[bad * packet_bytes + lead] = 0;
+                let seen = structure(Container::MpegTs { packet_bytes }, &bytes, piece);
+                prop_assert_eq!(seen, Structure::Damaged { bad_packets: 1 });
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_adts_frame_is_seen() {
+        let frame = [0xff, 0xf1, 0x50, 0x80, 0x01, 0x5f, 0xfc, 1, 2, 3];
+        let bytes = frame.repeat(3);
+        assert_eq!(structure(Container::Adts, &bytes, 4), Structure::Whole);
+        assert_eq!(structure(Container::Adts, &bytes[..bytes.len() - 1], 4), Structure::Cut { missing_bytes: 1 });
+    }
+}

@@ -1,0 +1,356 @@
+//! The bytes of a session, one segment behind the other, as a demuxer reads them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::av::Reader;
+use crate::container::{Container, InitPrefix, Structure, Watch, init_prefix, sniff};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::{Fetcher, SegmentBytes};
+use crate::options::OnGap;
+use crate::playlist::{InitSection, Segment};
+
+/// What became of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It was read to its end; `init_only`: it holds no media by itself.
+    Read { structure: Structure, init_only: bool },
+    /// The playlist marks it as a gap.
+    Gap,
+    /// It could not be had, and the job goes on without it.
+    Missing { reason: String },
+}
+
+/// Told once for each segment, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SegmentEnd {
+    /// Position in the input.
+    pub(crate) segment: usize,
+    pub(crate) ending: Ending,
+    /// Media bytes read.
+    pub(crate) bytes: u64,
+}
+
+/// A segment that is open.
+struct Open {
+    segment: usize,
+    bytes: SegmentBytes,
+    container: Container,
+    /// What its own start holds of an init section.
+    prefix: InitPrefix,
+    audio_start_ticks: Option<i64>,
+    watch: Watch,
+    read_bytes: u64,
+}
+
+/// Where a segment begins in the session's bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    pub(super) offset: u64,
+    pub(super) segment: usize,
+    pub(super) audio_start_ticks: Option<i64>,
+}
+
+/// The session at hand.
+struct Session {
+    container: Container,
+    map: Option<Arc<InitSection>>,
+    /// The init section that was fed.
+    init: Vec<u8>,
+    init_at: usize,
+}
+
+/// A file that the demuxer seeks in, in place of a stream of segments.
+struct Seekable {
+    file: std::fs::File,
+    start: u64,
+    size: u64,
+    at: u64,
+}
+
+/// All segments of an input; reads as those of the present session.
+pub(crate) struct Feed {
+    segments: Arc<[Segment]>,
+    fetcher: Arc<Fetcher>,
+    on_gap: OnGap,
+    workspace: PathBuf,
+    /// The next segment to open.
+    next: usize,
+    open: Option<Open>,
+    /// The open segment belongs to the session, and its bytes are being read.
+    reading: bool,
+    session: Option<Session>,
+    seekable: Option<Seekable>,
+    offset: u64,
+    pub(super) marks: Vec<Mark>,
+    ends: Vec<SegmentEnd>,
+    /// Bytes behind the last whole TS packet, which wait for the rest of theirs.
+    carry: Vec<u8>,
+}
+
+impl Feed {
+    pub(super) fn new(segments: Arc<[Segment]>, fetcher: Arc<Fetcher>, on_gap: OnGap, workspace: PathBuf) -> Self {
+        Self {
+            segments,
+            fetcher,
+            on_gap,
+            workspace,
+            next: 0,
+            open: None,
+            reading: false,
+            session: None,
+            seekable: None,
+            offset: 0,
+            marks: Vec::new(),
+            ends: Vec::new(),
+            carry: Vec::new(),
+        }
+    }
+
+    /// What became of the segments that ended since the last call.
+    pub(super) fn take_ends(&mut self) -> Vec<SegmentEnd> {
+        std::mem::take(&mut self.ends)
+    }
+
+    pub(super) fn has_ends(&self) -> bool {
+        !self.ends.is_empty()
+    }
+
+    /// Begins the next session; tells its container and first segment. `None` at the end of the input.
+    pub(super) fn begin_session(&mut self) -> Result<Option<(Container, usize)>> {
+        self.session = None;
+        self.seekable = None;
+        if !self.open_next()? {
+            return Ok(None);
+        }
+        let Some(open) = &self.open else { return Ok(None) };
+        let segment = open.segment;
+        let container = open.container;
+        let map = self.segments[segment].init.clone();
+        let mut init = Vec::new();
+        if container == Container::Mp4 {
+            match (open.prefix, &map) {
+                (InitPrefix::Length(length), _) => init = open.bytes.head()[..length.min(open.bytes.head().len())].to_vec(),
+                (InitPrefix::None, Some(map)) => init = self.fetcher.read_init(map).map_err(|e| self.at(segment, e))?,
+                (InitPrefix::None, None) => {
+                    let error = Error::new(ErrorKind::Media, "a fragment without an init section");
+                    return Err(self.at(segment, error.with_hint("its playlist must name one with EXT-X-MAP")));
+                }
+                (InitPrefix::Only | InitPrefix::AtEnd, _) => {}
+            }
+        }
+        (self.offset, self.marks, self.carry) = (0, Vec::new(), Vec::new());
+        let at_end = open.prefix == InitPrefix::AtEnd;
+        self.session = Some(Session { container, map, init, init_at: 0 });
+        if at_end {
+            self.read_seekable(segment)?;
+        } else {
+            self.begin_segment();
+        }
+        Ok(Some((container, segment)))
+    }
+
+    /// Media sequence number and name of a segment.
+    pub(super) fn place(&self, segment: usize) -> (u64, String) {
+        let segment = &self.segments[segment];
+        (segment.media_sequence, segment.location.display())
+    }
+
+    fn at(&self, segment: usize, error: Error) -> Error {
+        let (media_sequence, name) = self.place(segment);
+        error.with_segment(media_sequence, name)
+    }
+
+    /// A whole file with its index at the end is the session's only segment.
+    fn read_seekable(&mut self, segment: usize) -> Result<()> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let (file, range) = open.bytes.into_file(&self.workspace).map_err(|e| self.at(segment, e))?;
+        self.seekable = Some(Seekable { file, start: range.offset, size: range.length, at: 0 });
+        self.marks = vec![Mark { offset: 0, segment, audio_start_ticks: None }];
+        let ending = Ending::Read { structure: Structure::Whole, init_only: false };
+        self.ends.push(SegmentEnd { segment, ending, bytes: range.length });
+        Ok(())
+    }
+
+    /// Makes sure that a segment is open; false at the end of the input.
+    fn open_next(&mut self) -> Result<bool> {
+        while self.open.is_none() {
+            let Some(segment) = self.segments.get(self.next) else { return Ok(false) };
+            let position = self.next;
+            self.next += 1;
+            let ending = if segment.gap {
+                Ending::Gap
+            } else {
+                match self.open_segment(position) {
+                    Ok(open) => {
+                        self.open = Some(open);
+                        return Ok(true);
+                    }
+                    Err(error) if self.on_gap == OnGap::Skip && error.kind() == ErrorKind::Media => {
+                        Ending::Missing { reason: error.to_string() }
+                    }
+                    Err(error) => return Err(error),
+                }
+            };
+            self.ends.push(SegmentEnd { segment: position, ending, bytes: 0 });
+        }
+        Ok(true)
+    }
+
+    fn open_segment(&self, position: usize) -> Result<Open> {
+        let segment = &self.segments[position];
+        let mut bytes = self.fetcher.open(segment)?;
+        let found = sniff(bytes.head()).map_err(|what| {
+            let mut error = Error::new(ErrorKind::Media, format!("it is {what}, not media"));
+            error = if segment.key.is_some() {
+                error.with_hint("the key may be the wrong one; else get the segment again")
+            } else {
+                error.with_hint("get the segment again, or go on without it with --on-gap skip")
+            };
+            self.at(position, error)
+        })?;
+        let prefix = match found.container {
+            Container::Mp4 => init_prefix(bytes.head(), bytes.head_is_all()),
+            _ => InitPrefix::None,
+        };
+        bytes.skip(found.skip);
+        Ok(Open {
+            segment: position,
+            bytes,
+            container: found.container,
+            prefix,
+            audio_start_ticks: found.audio_start_ticks,
+            watch: Watch::new(found.container),
+            read_bytes: 0,
+        })
+    }
+
+    /// The open segment can go on in the session's context.
+    fn belongs(&self, open: &Open) -> bool {
+        let Some(session) = &self.session else { return false };
+        let (segment, before) = (&self.segments[open.segment], self.marks.last().map(|m| &self.segments[m.segment]));
+        let again = before.is_some_and(|b| b.location == segment.location && b.byte_range == segment.byte_range);
+        // A discontinuity stays one when the segment that it stands before was left out.
+        let first = self.marks.last().map_or(open.segment, |m| m.segment + 1);
+        let marked = self.segments[first..=open.segment].iter().any(|s| s.discontinuity);
+        let same_init = match open.prefix {
+            InitPrefix::None => segment.init == session.map,
+            InitPrefix::Length(length) => open.bytes.head().get(..length) == Some(&session.init[..]),
+            InitPrefix::Only | InitPrefix::AtEnd => false,
+        };
+        open.container == session.container && !marked && !again && same_init
+    }
+
+    fn begin_segment(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        // An init section that stands in the segment too is fed once: repeated, it makes libav's work superlinear.
+        if let (InitPrefix::Length(length), Some(session)) = (open.prefix, &self.session) {
+            let length = length.min(session.init.len());
+            open.watch.feed(&session.init[..length]);
+            open.bytes.skip(length);
+        }
+        let init_bytes = self.session.as_ref().map_or(0, |s| (s.init.len() - s.init_at) as u64);
+        self.reading = true;
+        self.marks.push(Mark {
+            offset: self.offset + init_bytes,
+            segment: open.segment,
+            audio_start_ticks: open.audio_start_ticks,
+        });
+    }
+
+    fn end_segment(&mut self, open: Open) {
+        self.reading = false;
+        // What is left of a TS packet would only swallow the start of the next segment's first.
+        self.carry.clear();
+        let ending = Ending::Read { structure: open.watch.finish(), init_only: open.prefix == InitPrefix::Only };
+        self.ends.push(SegmentEnd { segment: open.segment, ending, bytes: open.read_bytes });
+    }
+
+    /// Reads from the open segment, in whole TS packets where it is TS; 0 at its end.
+    fn read_segment(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let Some(open) = &mut self.open else { return Ok(0) };
+        let unit = match open.container {
+            Container::MpegTs { packet_bytes } if packet_bytes <= buffer.len() => packet_bytes,
+            _ => 1,
+        };
+        let mut filled = self.carry.len();
+        buffer[..filled].copy_from_slice(&self.carry);
+        loop {
+            let n = open.bytes.read(&mut buffer[filled..])?;
+            open.watch.feed(&buffer[filled..filled + n]);
+            open.read_bytes += n as u64;
+            filled += n;
+            let whole = filled - filled % unit;
+            if n == 0 {
+                return Ok(0);
+            }
+            if whole > 0 {
+                self.carry.clear();
+                self.carry.extend_from_slice(&buffer[whole..filled]);
+                return Ok(whole);
+            }
+        }
+    }
+
+    fn read_init_bytes(&mut self, buffer: &mut [u8]) -> usize {
+        let Some(session) = &mut self.session else { return 0 };
+        let left = &session.init[session.init_at..];
+        let n = left.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&left[..n]);
+        session.init_at += n;
+        n
+    }
+}
+
+impl Reader for Feed {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        if let Some(seekable) = &mut self.seekable {
+            return seekable.read(buffer);
+        }
+        let n = self.read_init_bytes(buffer);
+        if n > 0 {
+            self.offset += n as u64;
+            return Ok(n);
+        }
+        loop {
+            if self.reading {
+                let segment = self.open.as_ref().map_or(0, |open| open.segment);
+                let n = self.read_segment(buffer).map_err(|e| self.at(segment, e))?;
+                if n > 0 {
+                    self.offset += n as u64;
+                    return Ok(n);
+                }
+                if let Some(open) = self.open.take() {
+                    self.end_segment(open);
+                }
+            }
+            if !self.open_next()? || !self.open.as_ref().is_some_and(|open| self.belongs(open)) {
+                return Ok(0);
+            }
+            self.begin_segment();
+        }
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.seekable.as_ref().map(|s| s.size)
+    }
+
+    fn seek(&mut self, position: u64) -> Result<()> {
+        if let Some(seekable) = &mut self.seekable {
+            seekable.at = position;
+        }
+        Ok(())
+    }
+}
+
+impl Seekable {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        use std::io::{Read, Seek, SeekFrom};
+        let left = usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let length = left.min(buffer.len());
+        let read = self.file.seek(SeekFrom::Start(self.start + self.at)).and_then(|_| self.file.read(&mut buffer[..length]));
+        let n = read.map_err(|e| Error::io("cannot read", e))?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}

@@ -1,0 +1,13 @@
+//! Segments to packets: one demuxer over all the segments of a session, so that each is neither
+//! opened nor probed by itself.
+//!
+//! A *session* is what one libav context can read: a run's segments of one container with one init
+//! section. It ends where a segment needs another context; the next begins there.
+
+mod feed;
+mod input;
+mod streams;
+
+pub(crate) use feed::{Ending, SegmentEnd};
+pub(crate) use input::{Demuxed, DemuxedPacket, InputDemuxer, InputSource};
+pub(crate) use streams::{Dropped, InputRole, SourceStream};

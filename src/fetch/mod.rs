@@ -1,0 +1,309 @@
+//! Where segment bytes come from: files and `data:` URIs, their parts, decrypted.
+
+mod cbc;
+mod policy;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use crate::container::SNIFF_BYTES;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::{KeyOverride, Limits};
+use crate::playlist::{ByteRange, InitSection, Key, KeyMethod, Location, Segment, default_iv};
+use cbc::CbcReader;
+
+pub(crate) use policy::PathPolicy;
+
+/// The first bytes of a gzip body with the one method there is (RFC 1952, 2.3.1).
+const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
+
+/// Opens what a playlist names, by the rules of its job.
+pub(crate) struct Fetcher {
+    policy: PathPolicy,
+    limits: Limits,
+    given: KeyOverride,
+    playlist_keys: PlaylistKeys,
+    /// Each key is read once.
+    keys: Mutex<HashMap<Location, [u8; 16]>>,
+}
+
+/// Whether the playlist has EXT-X-KEY tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlaylistKeys {
+    Present,
+    Absent,
+}
+
+/// A segment that is being read: from its first byte, decrypted and inflated.
+pub(crate) struct SegmentBytes {
+    head: Vec<u8>,
+    head_is_all: bool,
+    at: usize,
+    rest: Box<dyn Read + Send>,
+    /// The file and the part of it that holds the segment, where it can be read as it stands.
+    plain: Option<(File, ByteRange)>,
+}
+
+impl Fetcher {
+    pub(crate) fn new(policy: PathPolicy, limits: Limits, given: KeyOverride, playlist_keys: PlaylistKeys) -> Self {
+        Self { policy, limits, given, playlist_keys, keys: Mutex::default() }
+    }
+
+    /// Opens a segment and reads its first bytes.
+    pub(crate) fn open(&self, segment: &Segment) -> Result<SegmentBytes> {
+        let in_segment = |e: Error| e.with_segment(segment.media_sequence, segment.location.display());
+        self.open_segment(segment).map_err(in_segment)
+    }
+
+    fn open_segment(&self, segment: &Segment) -> Result<SegmentBytes> {
+        let (raw, range) = self.open_location(&segment.location, segment.byte_range).map_err(missing_for_good)?;
+        let cipher = self.cipher(segment.key.as_deref(), Some(segment.media_sequence))?;
+        let plain = match (&raw, cipher) {
+            (Raw::File(file), None) => Some((file.try_clone().map_err(|e| Error::io("cannot open", e))?, range)),
+            _ => None,
+        };
+        SegmentBytes::start(decrypted(raw.reader(range)?, cipher), plain, &self.limits)
+    }
+
+    /// Reads an init section whole.
+    pub(crate) fn read_init(&self, init: &InitSection) -> Result<Vec<u8>> {
+        let named = |e: Error| {
+            let message = format!("init section {}: {e}", init.location.display());
+            Error::new(e.kind(), message).with_source(e)
+        };
+        let limit = self.limits.init_section_bytes;
+        let read = || {
+            let (raw, range) = self.open_location(&init.location, init.byte_range).map_err(missing_for_good)?;
+            let cipher = self.cipher(init.key.as_deref(), None)?;
+            let mut bytes = Vec::new();
+            let mut reader = decrypted(raw.reader(range)?, cipher).take(limit + 1);
+            reader.read_to_end(&mut bytes).map_err(|e| Error::io("cannot read", e))?;
+            Ok(bytes)
+        };
+        let bytes = read().map_err(named)?;
+        match bytes.len() as u64 {
+            0 => Err(named(Error::new(ErrorKind::Media, "empty"))),
+            n if n > limit => Err(named(Error::new(ErrorKind::Limit, format!("larger than {limit} bytes")))),
+            _ => Ok(bytes),
+        }
+    }
+
+    /// Size of what a segment is read from, in bytes, before decryption; `None` where that cannot be told.
+    pub(crate) fn size_bytes(&self, segment: &Segment) -> Option<u64> {
+        match (&segment.byte_range, &segment.location) {
+            (Some(range), _) => Some(range.length),
+            (None, Location::File(path)) => Some(path.metadata().ok()?.len()),
+            _ => None,
+        }
+    }
+
+    fn open_location(&self, location: &Location, range: Option<ByteRange>) -> Result<(Raw, ByteRange)> {
+        let (raw, size) = match location {
+            Location::File(path) => {
+                let (file, size) = self.policy.open(path)?;
+                (Raw::File(file), size)
+            }
+            Location::Data(bytes) => (Raw::Data(bytes.clone()), bytes.len() as u64),
+            Location::Http(_) => {
+                return Err(Error::new(ErrorKind::Unsupported, format!("{} is not a local file", location.display()))
+                    .with_hint("this version merges local files: download the segments first"));
+            }
+        };
+        let whole = ByteRange { offset: 0, length: size };
+        let range = range.unwrap_or(whole);
+        match range.offset.checked_add(range.length) {
+            Some(end) if end <= size => Ok((raw, range)),
+            _ => {
+                let ByteRange { offset, length } = range;
+                let message = format!("byte range {length}@{offset} reaches beyond the end of {size} bytes");
+                Err(Error::new(ErrorKind::Media, message))
+            }
+        }
+    }
+
+    /// Key and IV, if these bytes are encrypted.
+    fn cipher(&self, key: Option<&Key>, media_sequence: Option<u64>) -> Result<Option<Cipher>> {
+        let Some(key) = key else {
+            // Media that nothing calls encrypted is decrypted where the user gives a key, unless the playlist tells
+            // encrypted segments from clear ones itself.
+            let sequence = media_sequence.filter(|_| self.playlist_keys == PlaylistKeys::Absent);
+            return Ok(self.given.key.zip(sequence).map(|(bytes, sequence)| Cipher {
+                key: bytes,
+                iv: self.given.iv.unwrap_or_else(|| default_iv(sequence)),
+            }));
+        };
+        if let KeyMethod::Unsupported(name) = &key.method {
+            return Err(Error::new(ErrorKind::Unsupported, format!("encrypted with {name}, which is not supported")));
+        }
+        let bytes = match (self.given.key, &key.location) {
+            (Some(given), _) => given,
+            (None, Some(location)) => self.key(location)?,
+            (None, None) => return Err(Error::new(ErrorKind::Key, "the playlist names no key").with_hint("give one with --key")),
+        };
+        let iv = self.given.iv.or(key.iv).or(media_sequence.map(default_iv));
+        let iv = iv.ok_or_else(|| Error::new(ErrorKind::Playlist, "an encrypted init section needs an IV"))?;
+        Ok(Some(Cipher { key: bytes, iv }))
+    }
+
+    fn key(&self, location: &Location) -> Result<[u8; 16]> {
+        let mut keys = self.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(key) = keys.get(location) {
+            return Ok(*key);
+        }
+        let rejected = |what: String| {
+            Error::new(ErrorKind::Key, format!("key rejected: {}: {what}", location.display()))
+                .with_hint("give the right key with --key")
+        };
+        let read = || {
+            let (raw, range) = self.open_location(location, None)?;
+            let mut bytes = Vec::new();
+            raw.reader(range)?.take(64).read_to_end(&mut bytes).map_err(|e| Error::io("cannot read the key", e))?;
+            Ok((bytes, range.length))
+        };
+        let (bytes, size) = read().map_err(|e: Error| match e.kind() {
+            ErrorKind::Denied | ErrorKind::Unsupported => e,
+            _ => rejected(e.to_string()),
+        })?;
+        let key = <[u8; 16]>::try_from(bytes).map_err(|_| rejected(format!("{size} bytes, 16 needed")))?;
+        keys.insert(location.clone(), key);
+        Ok(key)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Cipher {
+    key: [u8; 16],
+    iv: [u8; 16],
+}
+
+fn decrypted(reader: Box<dyn Read + Send>, cipher: Option<Cipher>) -> Box<dyn Read + Send> {
+    match cipher {
+        Some(Cipher { key, iv }) => Box::new(CbcReader::new(reader, &key, &iv)),
+        None => reader,
+    }
+}
+
+/// What the playlist lists and the disk does not hold is corrupt input rather than a wrong argument.
+fn missing_for_good(error: Error) -> Error {
+    if error.kind() == ErrorKind::NotFound {
+        Error::new(ErrorKind::Media, error.to_string())
+            .with_hint("put the file in place, or go on without it with --on-gap skip")
+            .with_source(error)
+    } else {
+        error
+    }
+}
+
+enum Raw {
+    File(File),
+    Data(Arc<[u8]>),
+}
+
+impl Raw {
+    fn reader(self, range: ByteRange) -> Result<Box<dyn Read + Send>> {
+        Ok(match self {
+            Self::File(mut file) => {
+                if range.offset > 0 {
+                    file.seek(SeekFrom::Start(range.offset)).map_err(|e| Error::io("cannot seek", e))?;
+                }
+                Box::new(file.take(range.length))
+            }
+            Self::Data(bytes) => {
+                let mut cursor = Cursor::new(bytes);
+                cursor.set_position(range.offset);
+                Box::new(cursor.take(range.length))
+            }
+        })
+    }
+}
+
+impl SegmentBytes {
+    fn start(mut rest: Box<dyn Read + Send>, plain: Option<(File, ByteRange)>, limits: &Limits) -> Result<Self> {
+        let (mut head, mut head_is_all) = read_head(&mut rest)?;
+        let mut plain = plain;
+        if head.starts_with(&GZIP) {
+            plain = None;
+            let packed = Cursor::new(head).chain(rest);
+            let limit = limits.inflated_segment_bytes;
+            rest = Box::new(Bounded { reader: flate2::read::MultiGzDecoder::new(packed), left: limit, limit });
+            (head, head_is_all) = read_head(&mut rest)?;
+        }
+        Ok(Self { head, head_is_all, at: 0, rest, plain })
+    }
+
+    /// The first bytes, at most [`SNIFF_BYTES`].
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// The first bytes are all there are.
+    pub(crate) fn head_is_all(&self) -> bool {
+        self.head_is_all
+    }
+
+    /// Drops the next bytes, which must be part of the head.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.at = (self.at + bytes).min(self.head.len());
+    }
+
+    /// The next bytes; 0 at the end.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let left = &self.head[self.at..];
+        if !left.is_empty() {
+            let n = left.len().min(buffer.len());
+            buffer[..n].copy_from_slice(&left[..n]);
+            self.at += n;
+            return Ok(n);
+        }
+        loop {
+            match self.rest.read(buffer) {
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::io("cannot read", e)),
+                Ok(n) => return Ok(n),
+            }
+        }
+    }
+
+    /// The segment as a file that can seek: its own where it stands there as it is, else a copy in `folder`.
+    pub(crate) fn into_file(mut self, folder: &Path) -> Result<(File, ByteRange)> {
+        if let Some(plain) = self.plain {
+            return Ok(plain);
+        }
+        let spooled = tempfile::tempfile_in(folder).and_then(|mut file| {
+            let length = std::io::copy(&mut Cursor::new(self.head).chain(&mut self.rest), &mut file)?;
+            Ok((file, ByteRange { offset: 0, length }))
+        });
+        spooled.map_err(|e| Error::io("cannot spool the segment in the workspace", e))
+    }
+}
+
+/// Reads up to [`SNIFF_BYTES`]; true if that was all.
+fn read_head(reader: &mut impl Read) -> Result<(Vec<u8>, bool)> {
+    let mut head = Vec::new();
+    let wanted = SNIFF_BYTES as u64;
+    let read = reader.take(wanted).read_to_end(&mut head);
+    read.map_err(|e| Error::io("cannot read", e))?;
+    let all = (head.len() as u64) < wanted;
+    Ok((head, all))
+}
+
+/// Fails where more comes than a limit allows.
+struct Bounded<R> {
+    reader: R,
+    left: u64,
+    limit: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.reader.read(buffer)?;
+        self.left = self.left.checked_sub(n as u64).ok_or_else(|| {
+            let message = format!("its gzip body inflates to more than {} bytes", self.limit);
+            std::io::Error::other(Error::new(ErrorKind::Limit, message))
+        })?;
+        Ok(n)
+    }
+}

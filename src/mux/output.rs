@@ -1,0 +1,152 @@
+//! One output file from its header to its trailer.
+
+use std::fs::File;
+
+use super::faststart;
+use super::sink::Sink;
+use super::track::{TrackPlan, check_format};
+use crate::av::{BitstreamFilter, Muxer, Packet, TrackSetup, Unstarted, Writing};
+use crate::cancel::CancelToken;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::{Faststart, Format};
+use crate::time::{Nanos, TimeBase};
+use crate::timeline::Stamped;
+
+/// `moov` without its sample tables, generously.
+const INDEX_BASE_BYTES: u64 = 8 << 10;
+/// A packet in the sample tables of an interleaved file: its size, its composition offset, its share of chunks.
+const INDEX_PACKET_BYTES: u64 = 24;
+/// The same where a single track makes long chunks.
+const INDEX_PACKET_ALONE_BYTES: u64 = 14;
+/// Of an input of unknown duration, `moov` takes about one part in so many.
+const INDEX_SHARE: u64 = 400;
+
+/// A file that is being written.
+pub(crate) struct OutputFile {
+    muxer: Muxer<Sink, Writing>,
+    filters: Vec<Option<BitstreamFilter>>,
+    /// Room left for `moov`; `None` where it may stay at the end.
+    reserved: Option<u64>,
+    format: Format,
+}
+
+/// A file that is complete.
+pub(crate) struct Written {
+    /// `None` if the output was a stream.
+    pub(crate) file: Option<File>,
+}
+
+/// What is known beforehand of how much will be written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Extent {
+    /// Media time by the playlist.
+    pub(crate) duration: Option<Nanos>,
+    /// Bytes of the inputs.
+    pub(crate) bytes: u64,
+}
+
+impl OutputFile {
+    /// Begins a file: adds the tracks and writes the header.
+    pub(crate) fn begin(
+        sink: Sink,
+        format: Format,
+        faststart: Faststart,
+        tracks: &[TrackPlan],
+        extent: Extent,
+        cancel: &CancelToken,
+    ) -> Result<Self> {
+        check_format(format, tracks)?;
+        let is_file = matches!(sink, Sink::File(_));
+        let mut muxer: Muxer<Sink, Unstarted> = Muxer::new(sink, format, cancel)?;
+        for track in tracks {
+            muxer.add_track(&TrackSetup {
+                parameters: &track.parameters,
+                time_base: track.wished_time_base(),
+                language: track.language.as_deref(),
+                title: track.title.as_deref(),
+                default: track.default,
+                frame_rate: track.frame_rate,
+            })?;
+        }
+        let has_index = matches!(format, Format::Mp4 | Format::Mov | Format::M4a);
+        let reserved = (is_file && has_index && faststart == Faststart::On).then(|| index_bytes(tracks, extent));
+        if let Some(bytes) = reserved {
+            muxer.reserve(bytes)?;
+        }
+        let muxer = muxer.write_header().map_err(|e| name_tracks(e, format, tracks))?;
+        let filter = |t: &TrackPlan| {
+            let needed = format != Format::Ts && is_adts(t);
+            needed.then(|| BitstreamFilter::adts_to_asc(&t.source)).transpose()
+        };
+        let filters = tracks.iter().map(filter).collect::<Result<_>>()?;
+        Ok(Self { muxer, filters, reserved, format })
+    }
+
+    /// The time base that a track's packets must have.
+    pub(crate) fn time_base(&self, track: usize) -> Result<TimeBase> {
+        self.muxer.time_base(track)
+    }
+
+    /// Writes a packet.
+    pub(crate) fn write(&mut self, stamped: Stamped<Packet>) -> Result<()> {
+        let Stamped { track, pts, dts, duration, payload: mut packet } = stamped;
+        packet.reset_for_output();
+        packet.set_times(pts, dts, duration);
+        packet.set_stream(track);
+        let filtered = match self.filters.get_mut(track) {
+            Some(Some(filter)) => filter.filter(packet)?,
+            _ => Some(packet),
+        };
+        match filtered {
+            Some(packet) => self.muxer.write(packet),
+            None => Err(Error::new(ErrorKind::Media, "a packet holds nothing but a header")),
+        }
+    }
+
+    /// Writes the trailer, and puts `moov` to the front where it belongs there.
+    pub(crate) fn finish(self) -> Result<Written> {
+        let Sink::File(file) = self.muxer.finish()? else { return Ok(Written { file: None }) };
+        if let Some(reserved) = self.reserved {
+            faststart::arrange(&file, reserved)?;
+        }
+        Ok(Written { file: Some(file) })
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+}
+
+fn is_adts(track: &TrackPlan) -> bool {
+    track.source.codec() == crate::av::CodecId::AAC && track.source.extradata().is_empty()
+}
+
+/// Room for `moov`: rather too much, as what is too much costs a thousandth of the file, and
+/// what is too little a second pass over it.
+fn index_bytes(tracks: &[TrackPlan], extent: Extent) -> u64 {
+    let per_packet = if tracks.len() > 1 { INDEX_PACKET_BYTES } else { INDEX_PACKET_ALONE_BYTES };
+    let packets = |seconds: f64| -> f64 {
+        let rate = |t: &TrackPlan| match (t.frame_rate, t.parameters.sample_rate_hz()) {
+            (Some(rate), _) => rate.clamp(1.0, 240.0),
+            (None, Some(rate)) => f64::from(rate) / f64::from(t.parameters.packet_samples(512).unwrap_or(1024).max(64)),
+            (None, None) => 60.0,
+        };
+        tracks.iter().map(|t| rate(t) * seconds).sum()
+    };
+    let tables = match extent.duration {
+        Some(duration) => packets(duration.seconds().clamp(0.0, 1e6)) as u64 * per_packet,
+        None => extent.bytes / INDEX_SHARE,
+    };
+    let configurations: u64 = tracks.iter().map(|t| t.parameters.extradata().len() as u64).sum();
+    INDEX_BASE_BYTES + configurations + tables.min(256 << 20)
+}
+
+/// libav says no more than "invalid argument" where a container cannot hold a codec.
+fn name_tracks(error: Error, format: Format, tracks: &[TrackPlan]) -> Error {
+    if error.kind() != ErrorKind::Unsupported {
+        return error;
+    }
+    let tracks: Vec<String> = tracks.iter().map(TrackPlan::describe).collect();
+    let hint = if format == Format::Mkv { "choose another format" } else { "try --format mkv, which holds almost any codec" };
+    Error::new(ErrorKind::Unsupported, format!("{error} with {}", tracks.join(", "))).with_hint(hint).with_source(error)
+}

@@ -1,0 +1,109 @@
+//! What becomes a track of the output.
+
+use crate::av::{BitstreamFilter, MediaKind, Packet, Parameters};
+use crate::demux::SourceStream;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::Format;
+use crate::time::TimeBase;
+use crate::timeline::{Origin, TrackClass};
+
+/// What a playlist says of the rendition that a track comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct TrackRole {
+    /// A language tag (BCP 47).
+    pub(crate) language: Option<String>,
+    pub(crate) title: Option<String>,
+    /// The one of its kind that a player begins with.
+    pub(crate) default: bool,
+}
+
+/// A track before the file is begun.
+pub(crate) struct TrackPlan {
+    pub(crate) kind: MediaKind,
+    /// As the output carries them.
+    pub(crate) parameters: Parameters,
+    /// As the input carries them: what later sessions must fit.
+    pub(crate) source: Parameters,
+    /// The input's time base.
+    pub(crate) time_base: TimeBase,
+    pub(crate) frame_rate: Option<f64>,
+    /// ISO 639-2 code where the tag has one, else the tag.
+    pub(crate) language: Option<String>,
+    pub(crate) title: Option<String>,
+    pub(crate) default: bool,
+}
+
+impl TrackPlan {
+    /// Plans a track for a stream. `first` is the stream's first packet, if it is known: a filter
+    /// may need it to tell what the header must say.
+    pub(crate) fn new(stream: &SourceStream, role: &TrackRole, format: Format, first: Option<&Packet>) -> Result<Self> {
+        let mut parameters = stream.parameters.try_clone()?;
+        if stream.adts
+            && format != Format::Ts
+            && let Some(first) = first
+            && let Some(filtered) = BitstreamFilter::adts_to_asc(&parameters)?.filter(first.try_clone()?)?
+            && let Some(extradata) = filtered.new_extradata()
+        {
+            parameters.set_extradata(extradata)?;
+        }
+        let language = role.language.as_ref().or(stream.language.as_ref());
+        Ok(Self {
+            kind: stream.kind,
+            parameters,
+            source: stream.parameters.try_clone()?,
+            time_base: stream.time_base,
+            frame_rate: stream.frame_rate,
+            language: language.map(|tag| iso_639_2(tag)),
+            title: role.title.clone(),
+            default: role.default,
+        })
+    }
+
+    /// The time base to ask the muxer for. MP4 counts audio in samples.
+    pub(super) fn wished_time_base(&self) -> TimeBase {
+        let samples = self.parameters.sample_rate_hz().and_then(TimeBase::per_second);
+        match self.kind {
+            MediaKind::Audio => samples.unwrap_or(self.time_base),
+            _ => self.time_base,
+        }
+    }
+
+    pub(crate) fn class(&self) -> TrackClass {
+        match self.kind {
+            MediaKind::Audio => TrackClass::Audio { sample_rate_hz: self.parameters.sample_rate_hz() },
+            _ => TrackClass::Video,
+        }
+    }
+
+    /// For messages: `video h264 1280x720`.
+    pub(crate) fn describe(&self) -> String {
+        format!("{} {}", self.kind.name(), self.parameters.describe())
+    }
+}
+
+/// Where an output's clock begins.
+pub(crate) fn origin(format: Format) -> Origin {
+    match format {
+        Format::Mp4 | Format::Fmp4 | Format::Mov | Format::M4a => Origin::Presentation,
+        // Neither has edit lists.
+        Format::Mkv | Format::Ts => Origin::Lowest,
+    }
+}
+
+/// MP4 and Matroska take three letters where HLS gives a tag like `en` or `pt-BR`.
+fn iso_639_2(tag: &str) -> String {
+    let primary = tag.split(['-', '_']).next().unwrap_or(tag).to_ascii_lowercase();
+    match isolang::Language::from_639_1(&primary) {
+        Some(language) => language.to_639_3().to_owned(),
+        None => primary,
+    }
+}
+
+/// What a format cannot hold is refused by name, before anything is written.
+pub(super) fn check_format(format: Format, tracks: &[TrackPlan]) -> Result<()> {
+    if format == Format::M4a && tracks.iter().any(|t| t.kind == MediaKind::Video) {
+        return Err(Error::new(ErrorKind::Unsupported, "m4a holds audio only, and the input has video")
+            .with_hint("choose mp4"));
+    }
+    Ok(())
+}

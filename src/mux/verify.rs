@@ -1,0 +1,106 @@
+//! Reads a finished file back, as a player would begin to, and compares it with what was meant to be written.
+
+use std::fs::File;
+
+use super::sink::ReadBack;
+use crate::av::{Demuxer, DemuxerKind, MediaKind, Probing};
+use crate::cancel::CancelToken;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::Format;
+use crate::time::Nanos;
+
+/// How far a track's duration may be off: reordering at both ends, and the coarsest clock.
+const TOLERANCE: Nanos = Nanos::from_ms(250);
+
+/// What a track must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) kind: MediaKind,
+    pub(crate) codec: String,
+    pub(crate) packets: u64,
+    pub(crate) duration: Nanos,
+}
+
+/// Found in one track.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    packets: u64,
+    duration: Nanos,
+    begins_with_key: bool,
+}
+
+/// Checks a file; gives back what is odd but no fault, one line each.
+pub(crate) fn verify(file: &File, format: Format, expected: &[Expected], cancel: &CancelToken) -> Result<Vec<String>> {
+    let mismatch = |what: String| Err(Error::new(ErrorKind::Internal, format!("the output does not verify: {what}")));
+    let kind = match format {
+        Format::Ts => DemuxerKind::MpegTs,
+        Format::Mkv => DemuxerKind::Matroska,
+        Format::Mp4 | Format::Fmp4 | Format::Mov | Format::M4a => DemuxerKind::Mp4,
+    };
+    let reader = ReadBack::new(file)?;
+    let size = reader.size_bytes();
+    let mut demuxer = Demuxer::open(reader, kind, Probing::HeaderOnly, cancel).map_err(|(error, _)| error)?;
+    let has_index = matches!(format, Format::Mp4 | Format::Mov | Format::M4a);
+    let found = if has_index { from_index(&demuxer, size)? } else { by_reading(&mut demuxer)? };
+    if found.len() != expected.len() {
+        return mismatch(format!("{} tracks, {} were written", found.len(), expected.len()));
+    }
+    let mut notes = Vec::new();
+    for (n, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let Expected { kind, codec, packets, duration } = expected;
+        let track = format!("track {n} ({} {codec})", kind.name());
+        if found.packets != *packets {
+            return mismatch(format!("{track} has {} packets, {packets} were written", found.packets));
+        }
+        if (found.duration.0 - duration.0).abs() > TOLERANCE.0 {
+            let (found, duration) = (found.duration.seconds(), duration.seconds());
+            return mismatch(format!("{track} lasts {found:.3} s, {duration:.3} s were written"));
+        }
+        if *kind == MediaKind::Video && !found.begins_with_key && found.packets > 0 {
+            notes.push(format!("{track} does not begin with a key frame: players may show nothing until the first"));
+        }
+    }
+    Ok(notes)
+}
+
+/// What the sample tables say, and that all samples lie inside the file.
+fn from_index(demuxer: &Demuxer<ReadBack>, size: u64) -> Result<Vec<Found>> {
+    let streams = demuxer.streams()?;
+    let found = streams.iter().map(|stream| {
+        let mut found = Found { duration: stream.duration.unwrap_or_default(), ..Found::default() };
+        for entry in demuxer.index(stream.index)? {
+            if entry.position.checked_add(entry.size).is_none_or(|end| end > size) {
+                return Err(Error::new(ErrorKind::Internal, "the output does not verify: a sample lies outside the file"));
+            }
+            found.begins_with_key |= found.packets == 0 && entry.key;
+            found.packets += 1;
+        }
+        Ok(found)
+    });
+    found.collect()
+}
+
+/// Counts every packet.
+fn by_reading(demuxer: &mut Demuxer<ReadBack>) -> Result<Vec<Found>> {
+    let mut found: Vec<(Found, Option<(Nanos, Nanos)>)> = Vec::new();
+    while let Some(packet) = demuxer.read()? {
+        let n = packet.stream();
+        if found.len() <= n {
+            found.resize(n + 1, Default::default());
+        }
+        let base = demuxer.stream(n)?.time_base;
+        let (found, span) = &mut found[n];
+        found.begins_with_key |= found.packets == 0 && packet.is_key();
+        found.packets += 1;
+        if let Some(pts) = packet.pts() {
+            let start = Nanos::from_ticks(pts, base);
+            let end = Nanos::from_ticks(pts.saturating_add(packet.duration().unwrap_or(0)), base);
+            *span = Some(span.map_or((start, end), |(a, b)| (a.min(start), b.max(end))));
+        }
+    }
+    let spans = found.into_iter().map(|(mut found, span)| {
+        found.duration = span.map_or(Nanos::ZERO, |(start, end)| end.minus(start));
+        found
+    });
+    Ok(spans.collect())
+}

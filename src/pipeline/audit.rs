@@ -1,0 +1,159 @@
+//! Whether every segment is in the output: what each one held, against what it promised.
+
+use std::sync::Arc;
+
+use super::tell::Teller;
+use crate::container::Structure;
+use crate::demux::{Ending, SegmentEnd};
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::OnGap;
+use crate::playlist::Segment;
+use crate::time::Nanos;
+
+/// Media may be so much shorter than announced before anything is made of it.
+const SHORT: Nanos = Nanos::from_ms(300);
+/// A hole behind a segment, from which on it counts.
+const HOLE: Nanos = Nanos::from_ms(500);
+
+/// One segment as it was met.
+#[derive(Debug, Clone, Default)]
+struct Met {
+    ending: Option<Ending>,
+    packets: u64,
+    /// Earliest and latest presentation time, on the input's own unwrapped clock.
+    span: Option<(Nanos, Nanos)>,
+}
+
+/// The account of one input's segments.
+pub(crate) struct Audit {
+    segments: Arc<[Segment]>,
+    met: Vec<Met>,
+    on_gap: OnGap,
+    /// Segments before this one are settled.
+    settled: usize,
+    pub(crate) merged: u64,
+    pub(crate) missing: Vec<u64>,
+}
+
+impl Audit {
+    pub(crate) fn new(segments: Arc<[Segment]>, on_gap: OnGap) -> Self {
+        let met = vec![Met::default(); segments.len()];
+        Self { segments, met, on_gap, settled: 0, merged: 0, missing: Vec::new() }
+    }
+
+    /// A packet of a segment, with the time it is presented.
+    pub(crate) fn packet(&mut self, segment: usize, span: Option<(Nanos, Nanos)>) {
+        let met = &mut self.met[segment];
+        met.packets += 1;
+        if let Some((start, end)) = span {
+            met.span = Some(met.span.map_or((start, end), |(a, b)| (a.min(start), b.max(end))));
+        }
+    }
+
+    /// A segment's bytes came to their end.
+    pub(crate) fn end(&mut self, end: SegmentEnd) {
+        self.met[end.segment].ending = Some(end.ending);
+    }
+
+    /// Judges the segments before `until`, of which no packet can follow any more.
+    pub(crate) fn settle(&mut self, until: usize, tell: &mut Teller) -> Result<()> {
+        while self.settled < until.min(self.met.len()) {
+            let position = self.settled;
+            self.settled += 1;
+            self.judge(position, tell).map_err(|e| {
+                let segment = &self.segments[position];
+                e.with_segment(segment.media_sequence, segment.location.display())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Judges all that is left.
+    pub(crate) fn finish(&mut self, tell: &mut Teller) -> Result<()> {
+        self.settle(self.met.len(), tell)
+    }
+
+    fn judge(&mut self, position: usize, tell: &mut Teller) -> Result<()> {
+        let segment = &self.segments[position];
+        let (sequence, name) = (segment.media_sequence, segment.location.display());
+        let met = &self.met[position];
+        let (structure, init_only) = match &met.ending {
+            Some(Ending::Gap) => {
+                tell.warn(format!("segment {sequence} ({name}) is marked as a gap and is left out"));
+                self.missing.push(sequence);
+                return Ok(());
+            }
+            Some(Ending::Missing { reason }) => {
+                tell.warn(format!("left out: {reason}"));
+                self.missing.push(sequence);
+                return Ok(());
+            }
+            Some(Ending::Read { structure, init_only }) => (*structure, *init_only),
+            None => return Err(Error::new(ErrorKind::Internal, "it was never read")),
+        };
+        let fault = if met.packets == 0 && !init_only {
+            Some("it holds no packet of any track".to_owned())
+        } else {
+            self.shortage(position, structure)
+        };
+        match (fault, self.on_gap) {
+            (Some(fault), OnGap::Fail) => {
+                return Err(Error::new(ErrorKind::Media, fault)
+                    .with_hint("get the segment again, or go on with what is there with --on-gap skip"));
+            }
+            (Some(fault), OnGap::Skip) => {
+                tell.warn(format!("segment {sequence} ({name}): {fault}"));
+                self.missing.push(sequence);
+            }
+            (None, _) => {
+                if structure != Structure::Whole {
+                    tell.warn(format!("segment {sequence} ({name}): {}", describe(structure)));
+                }
+                self.merged += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a segment lacks, if anything. A torn end by itself is no proof of loss where TS is concerned,
+    /// and neither is an EXTINF that does not fit; together, or with a hole behind, they are.
+    fn shortage(&self, position: usize, structure: Structure) -> Option<String> {
+        let met = &self.met[position];
+        let announced = self.segments[position].duration;
+        let held = met.span.map_or(Nanos::ZERO, |(start, end)| end.minus(start));
+        let short = announced.map_or(Nanos::ZERO, |announced| announced.minus(held));
+        let clearly_short = short > SHORT.max(Nanos(announced.unwrap_or_default().0 / 10));
+        let hole = self.hole_behind(position);
+        let told = || match announced {
+            Some(a) => format!("it is cut short: {:.3} s of the announced {:.3} s", held.seconds(), a.seconds()),
+            None => format!("it is cut short: {:.3} s are missing before the next", hole.seconds()),
+        };
+        match structure {
+            Structure::Cut { missing_bytes } => {
+                Some(format!("it is cut short: {missing_bytes} bytes are missing at its end at least"))
+            }
+            Structure::Torn | Structure::Damaged { .. } if clearly_short => Some(told()),
+            Structure::Torn | Structure::Damaged { .. } if announced.is_none() && hole > HOLE => Some(told()),
+            _ if clearly_short && hole > HOLE && hole.0 > short.0 / 2 => Some(told()),
+            _ => None,
+        }
+    }
+
+    /// Time between the end of a segment and the start of the next that was read, if that is the next in the list.
+    fn hole_behind(&self, position: usize) -> Nanos {
+        let next = self.met.get(position + 1).filter(|_| !self.segments[position + 1].discontinuity);
+        match (self.met[position].span, next.and_then(|met| met.span)) {
+            (Some((_, end)), Some((start, _))) => start.minus(end),
+            _ => Nanos::ZERO,
+        }
+    }
+}
+
+fn describe(structure: Structure) -> String {
+    match structure {
+        Structure::Whole => String::new(),
+        Structure::Cut { missing_bytes } => format!("{missing_bytes} bytes are missing at its end at least"),
+        Structure::Torn => "what follows its last whole packet was left out".to_owned(),
+        Structure::Damaged { bad_packets } => format!("{bad_packets} places in it are damaged"),
+    }
+}

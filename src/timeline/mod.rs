@@ -1,0 +1,241 @@
+//! The only place where a timestamp changes. Pure: no libav, no bytes, no clock.
+//!
+//! Packets come in per input, in the order they were demuxed, with the times of their stream; they
+//! go out stamped in ticks of their track, on one clock that begins at 0. In between:
+//!
+//! - 33-bit timestamps are unwrapped;
+//! - an *epoch* is what shares one clock: it ends where the playlist marks a discontinuity, and where
+//!   timestamps jump in a way that nothing explains. All tracks of all inputs get the same offset for
+//!   an epoch, so that audio and video stay together as they were; it puts the epoch's start at the
+//!   end of the one before, late enough that no track overlaps itself. To find it, the epoch's first
+//!   packets are held back until every track was seen, within bounds;
+//! - each [`Track`] then sees to it that decoding times strictly increase and come no later than
+//!   presentation times.
+
+mod epoch;
+mod track;
+mod unwrap;
+
+use std::collections::VecDeque;
+
+use crate::time::{Nanos, TimeBase};
+use epoch::{Accepted, Blocked, Input, Opening};
+use track::Track;
+
+pub(crate) use track::TrackClass;
+
+/// A packet as it came from its input.
+pub(crate) struct Item<P> {
+    /// The output track it goes to.
+    pub(crate) track: usize,
+    /// Position of its segment in the input.
+    pub(crate) segment: usize,
+    /// In ticks of `base`.
+    pub(crate) pts: Option<i64>,
+    /// In ticks of `base`.
+    pub(crate) dts: Option<i64>,
+    /// In ticks of `base`.
+    pub(crate) duration: Option<i64>,
+    pub(crate) base: TimeBase,
+    /// Timestamps wrap at 2^33.
+    pub(crate) wraps: bool,
+    /// Samples that the packet decodes to, where `base` is coarser than the sample rate.
+    pub(crate) samples: Option<u32>,
+    /// Time at the packet's start that is not to be played: encoder priming.
+    pub(crate) priming: Nanos,
+    /// How far the timestamp may be off the count of samples and still mean the same; `None` for the track's own.
+    pub(crate) tolerance: Option<Nanos>,
+    /// The times are counted from 0: the stream has no clock of its own.
+    pub(crate) floating: bool,
+    /// Tells packets of one stream apart; equal for repetitions.
+    pub(crate) fingerprint: u64,
+    /// Size in bytes, for the bound on what is held back.
+    pub(crate) bytes: usize,
+    pub(crate) payload: P,
+}
+
+/// A packet as it goes to the muxer, in ticks of its track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamped<P> {
+    pub(crate) track: usize,
+    pub(crate) pts: i64,
+    pub(crate) dts: i64,
+    pub(crate) duration: i64,
+    pub(crate) payload: P,
+}
+
+/// A track of the output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TrackSpec {
+    /// The input that feeds it.
+    pub(crate) input: usize,
+    pub(crate) base: TimeBase,
+    pub(crate) class: TrackClass,
+}
+
+/// How a stretch of media that a demuxer begins anew follows the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Boundary {
+    /// The playlist marks a discontinuity.
+    Marked,
+    /// The clock may go on; if it does not, that is found out from the timestamps.
+    Unmarked,
+    /// The clock begins again for sure: the same segment is listed a second time.
+    Restart,
+}
+
+/// Whether the first timestamps of an output may be negative: decoding before the first
+/// presentation, and priming that an edit list hides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Presentation begins at 0; what comes before is negative.
+    Presentation,
+    /// No timestamp at all is below 0.
+    Lowest,
+}
+
+/// What had to be done, for the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    /// Clock jumps that were not marked.
+    pub(crate) resets: u64,
+    /// Packets left out because they repeated one at a segment border.
+    pub(crate) duplicates: u64,
+    /// Packets whose timestamps had to be changed beyond their offset.
+    pub(crate) mended: u64,
+}
+
+/// The clock of one output.
+pub(crate) struct Timeline<P> {
+    inputs: Vec<Input<P>>,
+    tracks: Vec<Track<P>>,
+    origin: Origin,
+    lookahead_bytes: usize,
+    out: VecDeque<Stamped<P>>,
+    counts: Counts,
+}
+
+impl<P> Timeline<P> {
+    /// A clock at 0. At most `lookahead_bytes` of packets are held back at the start of an epoch.
+    pub(crate) fn new(inputs: usize, tracks: &[TrackSpec], origin: Origin, lookahead_bytes: usize) -> Self {
+        let inputs = (0..inputs)
+            .map(|i| Input::new(tracks.iter().enumerate().filter(|(_, t)| t.input == i).map(|(n, _)| n).collect()))
+            .collect();
+        let tracks = tracks.iter().enumerate().map(|(i, t)| Track::new(i, t.base, t.class)).collect();
+        Self { inputs, tracks, origin, lookahead_bytes, out: VecDeque::new(), counts: Counts::default() }
+    }
+
+    /// The input that should be read next; `None` once all have ended and everything went out.
+    ///
+    /// Inputs are read in step, so that no more is held back than needed.
+    pub(crate) fn wants(&mut self) -> Option<usize> {
+        loop {
+            let live = || self.inputs.iter().enumerate().filter(|(_, input)| !input.ended);
+            // An epoch that lacks the first packets of a track.
+            if let Some((i, _)) =
+                live().find(|(_, input)| input.is_opening() && !input.has_enough(&self.tracks, self.lookahead_bytes))
+            {
+                return Some(i);
+            }
+            let running = live().filter(|(_, input)| !input.is_opening()).min_by_key(|(_, input)| input.position);
+            let waiting_since = self.inputs.iter().filter(|i| i.is_opening()).map(|i| i.position).min();
+            match (running, waiting_since) {
+                // The others come up to the same break, unless it is this input's alone.
+                (Some((i, input)), since) if since.is_none_or(|since| input.position <= since.plus(epoch::MAX_LAG)) => {
+                    return Some(i);
+                }
+                (_, Some(_)) => self.open_epochs(),
+                (running, None) => return running.map(|(i, _)| i),
+            }
+        }
+    }
+
+    /// The input's demuxer begins anew with a segment; the next packets come from there.
+    pub(crate) fn begin_session(&mut self, input: usize, boundary: Boundary, segment: usize) {
+        self.inputs[input].begin_session(boundary, segment, &mut self.counts);
+    }
+
+    /// A segment is missing, and with it so much media.
+    pub(crate) fn skip(&mut self, input: usize, segment: usize, time: Nanos) {
+        self.inputs[input].skip(segment, time);
+    }
+
+    /// The next packet of an input.
+    pub(crate) fn push(&mut self, input: usize, item: Item<P>) {
+        if let Accepted::Ready { item, offset, starts } = self.inputs[input].accept(item, &mut self.counts) {
+            if starts {
+                self.tracks[item.track].begin_epoch(&mut self.out);
+            }
+            self.send(item, offset);
+        }
+    }
+
+    fn send(&mut self, item: Item<P>, offset: Nanos) {
+        let track = &mut self.tracks[item.track];
+        track.push(item.mapped(offset, track.base), &mut self.out);
+    }
+
+    /// The input has no more packets.
+    pub(crate) fn end(&mut self, input: usize) {
+        self.inputs[input].ended = true;
+        if self.inputs.iter().all(|i| i.ended) {
+            while self.inputs.iter().any(Input::is_opening) {
+                self.open_epochs();
+            }
+            for track in &mut self.tracks {
+                track.flush(&mut self.out);
+            }
+        }
+    }
+
+    /// The next packet that is ready.
+    pub(crate) fn pop(&mut self) -> Option<Stamped<P>> {
+        self.out.pop_front()
+    }
+
+    /// What had to be done so far.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts { mended: self.tracks.iter().map(|t| t.mended).sum(), ..self.counts }
+    }
+
+    /// First and last presentation time of a track; `None` while it is empty.
+    pub(crate) fn span(&self, track: usize) -> Option<(Nanos, Nanos)> {
+        let track = &self.tracks[track];
+        Some((track.start()?, track.end()?))
+    }
+
+    /// Packets of a track that went out.
+    pub(crate) fn packets(&self, track: usize) -> u64 {
+        self.tracks[track].packets
+    }
+
+    /// How far the slowest input has come.
+    pub(crate) fn position(&self) -> Nanos {
+        self.inputs.iter().map(|i| i.position).min().unwrap_or_default()
+    }
+
+    /// Settles the offsets of all epochs that wait, and lets their packets go.
+    fn open_epochs(&mut self) {
+        // Packets of the epoch before that a track still holds must count for its end.
+        for input in self.inputs.iter().filter(|i| i.is_opening()) {
+            for track in input.tracks() {
+                self.tracks[track].begin_epoch(&mut self.out);
+            }
+        }
+        let openings: Vec<Opening> = self.inputs.iter().map(|input| input.opening(&self.tracks, self.origin)).collect();
+        let offsets = epoch::offsets(&openings);
+        for (i, offset) in offsets.into_iter().enumerate().filter(|(i, _)| openings[*i].waiting) {
+            let (held, blocked) = self.inputs[i].open(offset);
+            held.into_iter().for_each(|item| self.send(item, offset));
+            for blocked in blocked {
+                match blocked {
+                    Blocked::Item(item) => self.push(i, item),
+                    Blocked::Session(boundary, segment) => self.begin_session(i, boundary, segment),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

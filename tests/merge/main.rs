@@ -1,4 +1,5 @@
 //! Runs the command on real input and judges what comes out with ffprobe and an independent MP4 parser.
+#![cfg(feature = "cli")]
 
 mod bad_input;
 mod boxes;

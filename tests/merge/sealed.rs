@@ -23,7 +23,7 @@ fn one_process_runs_and_opens_nothing_foreign() {
         let sandbox = Sandbox::new();
         let log = sandbox.input().join("strace");
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-s", "4096", "-e", "trace=execve,execveat,open,openat,creat,connect", "-o"]);
+        strace.args(["-f", "-y", "-qq", "-s", "4096", "-e", "trace=execve,execveat,open,openat,creat,connect", "-o"]);
         strace.arg(&log).arg(AVWELD);
         sandbox.arguments(&mut strace, fixture(case).join("index.m3u8"), sandbox.output("out.mp4"));
         let output = strace.output().expect("strace runs; `make deps` installs it");
@@ -38,16 +38,18 @@ fn one_process_runs_and_opens_nothing_foreign() {
         let foreign: Vec<&&str> = calls
             .iter()
             .filter(|l| l.contains("open") || l.contains("creat("))
-            .filter(|l| !opened(l).is_some_and(|path| is_ours(path, &own)))
+            .filter(|l| !opened(l).is_some_and(|path| is_ours(&path, &own)))
             .collect();
         assert!(foreign.is_empty(), "{case}: opened\n{foreign:#?}");
         assert!(calls.iter().any(|l| l.contains("index.m3u8")), "{case}: strace saw nothing:\n{log}");
     }
 }
 
-/// The path of an `open` or `openat` line.
-fn opened(line: &str) -> Option<&Path> {
-    line.split('"').nth(1).map(Path::new)
+/// The path of a line of `strace -y`, which shows what a descriptor stands for: `openat(5</folder>, "name", …`.
+fn opened(line: &str) -> Option<PathBuf> {
+    let (before, rest) = line.split_once('"')?;
+    let folder = before.split_once('<').map_or("", |(_, folder)| folder.trim_end_matches([' ', ',', '>']));
+    Some(Path::new(folder).join(rest.split_once('"')?.0))
 }
 
 fn is_ours(path: &Path, own: &[PathBuf]) -> bool {
@@ -58,8 +60,12 @@ fn is_ours(path: &Path, own: &[PathBuf]) -> bool {
 #[test]
 fn the_filter_for_foreign_files_can_fail() {
     let line = r#"12 openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3"#;
-    assert!(!is_ours(opened(line).unwrap(), &["/work/in".into()]));
-    assert!(is_ours(Path::new("/work/in/a.ts"), &["/work/in".into()]));
+    assert!(!is_ours(&opened(line).unwrap(), &["/in".into()]));
+    let line = r#"12 openat(AT_FDCWD</cwd>, "/in/a.ts", O_RDONLY|O_CLOEXEC) = 3</in/a.ts>"#;
+    assert!(is_ours(&opened(line).unwrap(), &["/in".into()]));
+    let line = r#"12 openat(5</in>, "a.ts", O_RDONLY|O_CLOEXEC) = 6</in/a.ts>"#;
+    assert!(is_ours(&opened(line).unwrap(), &["/in".into()]));
+    assert!(!is_ours(&opened(line).unwrap(), &["/out".into()]));
 }
 
 /// A playlist that names the three segments of the plain case again and again.
@@ -172,7 +178,7 @@ fn a_signal_cancels_and_leaves_nothing() {
         let mut events = BufReader::new(child.stderr.take().unwrap()).lines();
         let under_way = events.by_ref().map(Result::unwrap).find(|line| line.contains("\"progress\""));
         assert!(under_way.is_some(), "no progress event");
-        let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
+        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status().unwrap();
         assert!(sent.success(), "the merge ended before SIG{signal}");
         let rest: Vec<String> = events.map(Result::unwrap).collect();
         let output = child.wait_with_output().unwrap();

@@ -154,6 +154,20 @@ impl Error {
         self
     }
 
+    /// Puts what the error is about before its message: a playlist's name.
+    #[must_use]
+    pub(crate) fn within(mut self, what: impl fmt::Display) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
+        self
+    }
+
+    /// The same error as another kind.
+    #[must_use]
+    pub(crate) fn as_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// Names the segment, unless a place closer to the fault already did.
     #[must_use]
     pub fn with_segment(mut self, media_sequence: u64, name: impl Into<String>) -> Self {

@@ -12,6 +12,7 @@ mod inspect;
 mod job;
 mod mux;
 mod options;
+mod pipeline;
 mod playlist;
 mod report;
 mod time;

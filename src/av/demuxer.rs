@@ -102,7 +102,7 @@ impl<R: Reader> Demuxer<R> {
     pub(crate) fn open(
         reader: R,
         kind: DemuxerKind,
-        probe: Probe,
+        probing: Probing,
         cancel: &CancelToken,
     ) -> Result<Self, (Error, Option<R>)> {
         super::init();

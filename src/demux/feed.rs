@@ -130,7 +130,9 @@ impl Feed {
         let mut init = Vec::new();
         if container == Container::Mp4 {
             match (open.prefix, &map) {
-                (InitPrefix::Length(length), _) => init = open.bytes.head()[..length.min(open.bytes.head().len())].to_vec(),
+                (InitPrefix::Length(length), _) => {
+                    init = open.bytes.head()[..length.min(open.bytes.head().len())].to_vec()
+                }
                 (InitPrefix::None, Some(map)) => init = self.fetcher.read_init(map).map_err(|e| self.at(segment, e))?,
                 (InitPrefix::None, None) => {
                     let error = Error::new(ErrorKind::Media, "a fragment without an init section");
@@ -348,7 +350,8 @@ impl Seekable {
         use std::io::{Read, Seek, SeekFrom};
         let left = usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let length = left.min(buffer.len());
-        let read = self.file.seek(SeekFrom::Start(self.start + self.at)).and_then(|_| self.file.read(&mut buffer[..length]));
+        let read =
+            self.file.seek(SeekFrom::Start(self.start + self.at)).and_then(|_| self.file.read(&mut buffer[..length]));
         let n = read.map_err(|e| Error::io("cannot read", e))?;
         self.at += n as u64;
         Ok(n)

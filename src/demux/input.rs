@@ -28,7 +28,12 @@ pub(crate) struct InputSource {
 /// What comes out of an input next.
 pub(crate) enum Demuxed {
     /// A session begins; the packets that follow are its.
-    Session { first_segment: usize, container: Container, streams: Vec<SourceStream>, dropped: Vec<Dropped> },
+    Session {
+        first_segment: usize,
+        container: Container,
+        streams: Vec<SourceStream>,
+        dropped: Vec<Dropped>,
+    },
     Packet(DemuxedPacket),
     /// A segment's bytes were read to their end. Packets of it may still follow.
     SegmentEnd(SegmentEnd),

@@ -67,7 +67,11 @@ pub(super) fn select(streams: Vec<Stream>, programs: &[Vec<usize>], role: InputR
 /// Of several programmes the one with the most streams that can be merged; of equals the first.
 fn best_program<'a>(streams: &[Stream], programs: &'a [Vec<usize>]) -> Option<&'a [usize]> {
     let score = |program: &[usize]| {
-        let of = |kind| streams.iter().any(|s| program.contains(&s.index) && s.parameters.kind() == kind && s.parameters.is_complete());
+        let of = |kind| {
+            streams
+                .iter()
+                .any(|s| program.contains(&s.index) && s.parameters.kind() == kind && s.parameters.is_complete())
+        };
         usize::from(of(MediaKind::Video)) * 2 + usize::from(of(MediaKind::Audio))
     };
     if programs.len() < 2 {
@@ -86,7 +90,9 @@ fn refusal(stream: &Stream, program: Option<&[usize]>, role: InputRole) -> Optio
         MediaKind::Audio if role == InputRole::WithoutAudio => "a separate audio rendition takes its place",
         MediaKind::Video if role == InputRole::AudioOnly => "only the sound of an audio rendition is merged",
         MediaKind::Video if stream.attached_picture => "it is a still picture",
-        _ if !stream.parameters.is_complete() => "it is declared, but no packet of it came where the streams were looked for",
+        _ if !stream.parameters.is_complete() => {
+            "it is declared, but no packet of it came where the streams were looked for"
+        }
         _ => return None,
     };
     Some(reason.to_owned())

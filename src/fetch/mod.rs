@@ -70,10 +70,7 @@ impl Fetcher {
 
     /// Reads an init section whole.
     pub(crate) fn read_init(&self, init: &InitSection) -> Result<Vec<u8>> {
-        let named = |e: Error| {
-            let message = format!("init section {}: {e}", init.location.display());
-            Error::new(e.kind(), message).with_source(e)
-        };
+        let named = |e: Error| e.within(format_args!("init section {}", init.location.display()));
         let limit = self.limits.init_section_bytes;
         let read = || {
             let (raw, range) = self.open_location(&init.location, init.byte_range).map_err(missing_for_good)?;
@@ -141,7 +138,9 @@ impl Fetcher {
         let bytes = match (self.given.key, &key.location) {
             (Some(given), _) => given,
             (None, Some(location)) => self.key(location)?,
-            (None, None) => return Err(Error::new(ErrorKind::Key, "the playlist names no key").with_hint("give one with --key")),
+            (None, None) => {
+                return Err(Error::new(ErrorKind::Key, "the playlist names no key").with_hint("give one with --key"));
+            }
         };
         let iv = self.given.iv.or(key.iv).or(media_sequence.map(default_iv));
         let iv = iv.ok_or_else(|| Error::new(ErrorKind::Playlist, "an encrypted init section needs an IV"))?;
@@ -189,9 +188,7 @@ fn decrypted(reader: Box<dyn Read + Send>, cipher: Option<Cipher>) -> Box<dyn Re
 /// What the playlist lists and the disk does not hold is corrupt input rather than a wrong argument.
 fn missing_for_good(error: Error) -> Error {
     if error.kind() == ErrorKind::NotFound {
-        Error::new(ErrorKind::Media, error.to_string())
-            .with_hint("put the file in place, or go on without it with --on-gap skip")
-            .with_source(error)
+        error.as_kind(ErrorKind::Media).with_hint("put the file in place, or go on without it with --on-gap skip")
     } else {
         error
     }

@@ -38,7 +38,11 @@ impl PathPolicy {
                 let real = fs::canonicalize(&found).or_else(|e| {
                     // What is not there may still lie outside, and saying so is no news to anybody.
                     let outside = folders.iter().all(|f| !lexically(&found).starts_with(f)) && found.has_root();
-                    if outside { Ok(lexically(&found)) } else { Err(Error::io(format_args!("cannot open {}", name()), e)) }
+                    if outside {
+                        Ok(lexically(&found))
+                    } else {
+                        Err(Error::io(format_args!("cannot open {}", name()), e))
+                    }
                 })?;
                 if !folders.iter().any(|folder| real.starts_with(folder)) {
                     let message = format!("the playlist names {}, outside of its own folder", real.display());

@@ -155,7 +155,9 @@ mod tests {
     #[test]
     fn moov_comes_first_and_chunk_offsets_point_at_the_media_whatever_the_room() {
         let moov_bytes = 8 * 6 + 12 + 50;
-        for room in [0, 8, 40, moov_bytes - 9, moov_bytes - 1, moov_bytes, moov_bytes + 1, moov_bytes + 7, moov_bytes + 8, 4096] {
+        for room in
+            [0, 8, 40, moov_bytes - 9, moov_bytes - 1, moov_bytes, moov_bytes + 1, moov_bytes + 7, moov_bytes + 8, 4096]
+        {
             let file = written(room, 50 - 8);
             arrange(&file, room).unwrap();
             let boxes = top_level(&file, 0).unwrap();

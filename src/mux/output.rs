@@ -147,6 +147,7 @@ fn name_tracks(error: Error, format: Format, tracks: &[TrackPlan]) -> Error {
         return error;
     }
     let tracks: Vec<String> = tracks.iter().map(TrackPlan::describe).collect();
-    let hint = if format == Format::Mkv { "choose another format" } else { "try --format mkv, which holds almost any codec" };
-    Error::new(ErrorKind::Unsupported, format!("{error} with {}", tracks.join(", "))).with_hint(hint).with_source(error)
+    let hint =
+        if format == Format::Mkv { "choose another format" } else { "try --format mkv, which holds almost any codec" };
+    error.within(format_args!("tracks {}", tracks.join(", "))).with_hint(hint)
 }

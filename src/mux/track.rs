@@ -102,8 +102,9 @@ fn iso_639_2(tag: &str) -> String {
 /// What a format cannot hold is refused by name, before anything is written.
 pub(super) fn check_format(format: Format, tracks: &[TrackPlan]) -> Result<()> {
     if format == Format::M4a && tracks.iter().any(|t| t.kind == MediaKind::Video) {
-        return Err(Error::new(ErrorKind::Unsupported, "m4a holds audio only, and the input has video")
-            .with_hint("choose mp4"));
+        return Err(
+            Error::new(ErrorKind::Unsupported, "m4a holds audio only, and the input has video").with_hint("choose mp4")
+        );
     }
     Ok(())
 }

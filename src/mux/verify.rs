@@ -70,7 +70,10 @@ fn from_index(demuxer: &Demuxer<ReadBack>, size: u64) -> Result<Vec<Found>> {
         let mut found = Found { duration: stream.duration.unwrap_or_default(), ..Found::default() };
         for entry in demuxer.index(stream.index)? {
             if entry.position.checked_add(entry.size).is_none_or(|end| end > size) {
-                return Err(Error::new(ErrorKind::Internal, "the output does not verify: a sample lies outside the file"));
+                return Err(Error::new(
+                    ErrorKind::Internal,
+                    "the output does not verify: a sample lies outside the file",
+                ));
             }
             found.begins_with_key |= found.packets == 0 && entry.key;
             found.packets += 1;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::audit::Audit;
 use super::tell::Teller;
-use crate::av::{MediaKind, Packet, Parameters};
+use crate::av::{MediaKind, Packet};
 use crate::cancel::CancelToken;
 use crate::container::Container;
 use crate::demux::{Demuxed, DemuxedPacket, Ending, InputDemuxer, InputSource, SourceStream};
@@ -26,13 +26,10 @@ pub(crate) struct PlannedInput {
 }
 
 /// A stream of the present session.
-pub(super) struct Feeding {
+struct Feeding {
     /// The track it feeds; `None` if it is left out.
-    pub(super) track: Option<usize>,
-    kind: MediaKind,
-    parameters: Parameters,
-    base: TimeBase,
-    wraps: bool,
+    track: Option<usize>,
+    stream: SourceStream,
 }
 
 /// How a session's packets are timed.
@@ -54,9 +51,11 @@ pub(super) struct Source {
     pub(super) audit: Audit,
     /// Read ahead, not yet used.
     queue: VecDeque<Demuxed>,
-    pub(super) feeding: Vec<Feeding>,
+    feeding: Vec<Feeding>,
+    container: Option<Container>,
     clock: Option<Clock>,
-    packed: bool,
+    /// The segment that was read last, to its end or not.
+    last_segment: Option<usize>,
     /// For the account of segments: times are unwrapped to the neighbourhood of this.
     reference_ticks: Option<i64>,
 }
@@ -71,8 +70,9 @@ impl Source {
             segments,
             queue: VecDeque::new(),
             feeding: Vec::new(),
+            container: None,
             clock: None,
-            packed: false,
+            last_segment: None,
             reference_ticks: None,
         }
     }
@@ -85,6 +85,9 @@ impl Source {
         };
         match &event {
             Demuxed::SegmentEnd(end) => {
+                if matches!(end.ending, Ending::Read { .. }) {
+                    self.last_segment = Some(end.segment);
+                }
                 self.audit.end(end.clone());
                 tell.bytes_in += end.bytes;
                 tell.segments += 1;
@@ -133,70 +136,85 @@ impl Source {
 
     /// A session begins; `tracks` says which track each of its streams feeds.
     pub(super) fn begin_session(&mut self, container: Container, streams: Vec<SourceStream>, tracks: &[Option<usize>]) {
-        self.packed = container.is_packed_audio();
+        self.container = Some(container);
         self.clock = None;
-        let feeding = streams.into_iter().zip(tracks).map(|(s, track)| Feeding {
-            track: *track,
-            kind: s.kind,
-            parameters: s.parameters,
-            base: s.time_base,
-            wraps: s.wraps,
-        });
-        self.feeding = feeding.collect();
+        self.feeding =
+            streams.into_iter().zip(tracks).map(|(stream, track)| Feeding { track: *track, stream }).collect();
+    }
+
+    /// The present session once more, for the next file: it goes on there.
+    pub(super) fn reopen(&mut self) -> (usize, Container, Vec<SourceStream>) {
+        let streams = self.feeding.drain(..).map(|feeding| feeding.stream).collect();
+        (self.last_segment.unwrap_or(0), self.container.unwrap_or(Container::Mp4), streams)
+    }
+
+    /// The segment that was read last.
+    pub(super) fn last_segment(&self) -> Option<usize> {
+        self.last_segment
+    }
+
+    fn is_packed(&self) -> bool {
+        self.container.is_some_and(Container::is_packed_audio)
     }
 
     /// A packet as the timeline takes it; `None` if its stream is left out.
     pub(super) fn item(&mut self, demuxed: DemuxedPacket) -> Option<Item<Packet>> {
-        let DemuxedPacket { stream, segment, audio_start_ticks, packet } = demuxed;
-        let clock = *self.clock.get_or_insert(match (self.packed, audio_start_ticks) {
-            (false, _) => Clock::Container,
-            (true, Some(_)) => Clock::Tags,
-            (true, None) => Clock::None,
+        let stamp = self.stamp(&demuxed)?;
+        let span = self.span(stamp.wraps, &demuxed);
+        self.audit.packet(demuxed.segment, span);
+        Some(stamp.with_payload(demuxed.packet))
+    }
+
+    /// What the timeline must know of a packet; `None` if its stream is left out.
+    pub(super) fn stamp(&mut self, demuxed: &DemuxedPacket) -> Option<Item<()>> {
+        let clock = *self.clock.get_or_insert(match (self.container, demuxed.audio_start_ticks) {
+            (Some(container), Some(_)) if container.is_packed_audio() => Clock::Tags,
+            (Some(container), None) if container.is_packed_audio() => Clock::None,
+            _ => Clock::Container,
         });
-        let feeding = &self.feeding[stream];
-        let rate_hz = feeding.parameters.sample_rate_hz();
+        let Feeding { track, stream } = &self.feeding[demuxed.stream];
+        let packet = &demuxed.packet;
         let data = packet.data();
+        let rate = stream.parameters.sample_rate_hz().and_then(TimeBase::per_second);
         // Only where the container's clock cannot say it: MP4 counts in samples itself.
-        let coarse = feeding.kind == MediaKind::Audio && (feeding.wraps || clock != Clock::Container);
-        let samples = coarse.then(|| feeding.parameters.packet_samples(data.len())).flatten();
-        let frame = |samples: u32| Some(Nanos::from_ticks(i64::from(samples), rate_hz.and_then(TimeBase::per_second)?));
+        let coarse = stream.kind == MediaKind::Audio && (stream.wraps || clock != Clock::Container);
+        let samples = coarse.then(|| stream.parameters.packet_samples(data.len())).flatten();
+        let time = |samples: u32| rate.map(|rate| Nanos::from_ticks(i64::from(samples), rate));
         let mut item = Item {
-            track: 0,
-            segment,
+            track: (*track)?,
+            segment: demuxed.segment,
             pts: packet.pts(),
             dts: packet.dts(),
             duration: packet.duration(),
-            base: feeding.base,
-            wraps: feeding.wraps,
+            base: stream.time_base,
+            wraps: stream.wraps,
             samples,
-            priming: frame(packet.skipped_samples()).unwrap_or_default(),
+            priming: time(packet.skipped_samples()).unwrap_or_default(),
             tolerance: None,
             floating: clock == Clock::None,
             fingerprint: fingerprint(data),
             bytes: data.len(),
-            payload: packet,
+            payload: (),
         };
         if clock == Clock::Tags {
-            let length = samples.and_then(frame);
-            (item.pts, item.dts) = (audio_start_ticks, audio_start_ticks);
+            let length = samples.and_then(time);
+            (item.pts, item.dts) = (demuxed.audio_start_ticks, demuxed.audio_start_ticks);
             (item.base, item.wraps) = (TimeBase::MPEG, true);
             (item.duration, item.tolerance) = (length.map(|n| n.to_ticks(TimeBase::MPEG)), length);
         }
-        item.track = feeding.track?;
-        let span = self.span(&item);
-        self.audit.packet(segment, span);
         Some(item)
     }
 
-    /// When a packet is presented, on a clock that does not wrap.
-    fn span(&mut self, item: &Item<Packet>) -> Option<(Nanos, Nanos)> {
-        let mut pts = item.payload.pts().or(item.payload.dts())?;
-        let base = if self.packed { self.feeding.first()?.base } else { item.base };
-        if item.wraps && !self.packed {
+    /// When a packet is presented, by its container, on a clock that does not wrap.
+    fn span(&mut self, wraps: bool, demuxed: &DemuxedPacket) -> Option<(Nanos, Nanos)> {
+        let packet = &demuxed.packet;
+        let base = self.feeding[demuxed.stream].stream.time_base;
+        let mut pts = packet.pts().or(packet.dts())?;
+        if wraps && !self.is_packed() {
             pts = nearest_wrapped(pts, self.reference_ticks.unwrap_or(pts));
             self.reference_ticks = Some(pts);
         }
-        let end = pts.saturating_add(item.payload.duration().unwrap_or(0));
+        let end = pts.saturating_add(packet.duration().unwrap_or(0));
         Some((Nanos::from_ticks(pts, base), Nanos::from_ticks(end, base)))
     }
 

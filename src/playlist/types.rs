@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::time::Nanos;
 
 /// Where bytes are. Absolute: relative references are already joined to the playlist's own place.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Location {
     /// A file. Not yet judged by policy, and symlinks not yet followed.
     File(PathBuf),

@@ -280,6 +280,18 @@ impl<P> Input<P> {
         }
     }
 
+    /// Where a packet would stand on the output's clock.
+    pub(super) fn place(&self, item: &Item<()>) -> Option<Nanos> {
+        let stream = self.streams.iter().find(|s| s.track == item.track)?;
+        let ticks = item.dts.or(item.pts);
+        let ticks = match (item.wraps, self.reference_ticks) {
+            (true, Some(reference)) => ticks.map(|ticks| nearest(ticks, reference)),
+            _ => ticks,
+        };
+        let at = ticks.map(|ticks| Nanos::from_ticks(ticks, item.base)).or(stream.next)?;
+        Some(at.plus(stream.offset?))
+    }
+
     fn jump(&self, stream: &Stream, item: &Item<P>) -> Jump {
         let (Some(at), Some(next), Some(last)) = (item.stands_at(), stream.next, stream.last) else {
             return Jump::None;

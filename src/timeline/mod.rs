@@ -23,6 +23,7 @@ use epoch::{Accepted, Blocked, Input, Opening};
 use track::Track;
 
 pub(crate) use track::TrackClass;
+pub(crate) use unwrap::nearest as nearest_wrapped;
 
 /// A packet as it came from its input.
 pub(crate) struct Item<P> {
@@ -52,6 +53,30 @@ pub(crate) struct Item<P> {
     /// Size in bytes, for the bound on what is held back.
     pub(crate) bytes: usize,
     pub(crate) payload: P,
+}
+
+impl Item<()> {
+    /// The same with the packet itself.
+    pub(crate) fn with_payload<P>(self, payload: P) -> Item<P> {
+        let Self { track, segment, pts, dts, duration, base, wraps, samples, priming, tolerance, floating, .. } = self;
+        let (fingerprint, bytes) = (self.fingerprint, self.bytes);
+        Item {
+            track,
+            segment,
+            pts,
+            dts,
+            duration,
+            base,
+            wraps,
+            samples,
+            priming,
+            tolerance,
+            floating,
+            fingerprint,
+            bytes,
+            payload,
+        }
+    }
 }
 
 /// A packet as it goes to the muxer, in ticks of its track.
@@ -175,9 +200,24 @@ impl<P> Timeline<P> {
         track.push(item.mapped(offset, track.base), &mut self.out);
     }
 
+    /// Where a packet would stand on the output's clock, were it pushed now; `None` where that is not settled.
+    pub(crate) fn place(&self, input: usize, item: &Item<()>) -> Option<Nanos> {
+        self.inputs[input].place(item)
+    }
+
+    /// Where an input's tracks end so far; `None` while they are empty.
+    pub(crate) fn input_end(&self, input: usize) -> Option<Nanos> {
+        self.inputs[input].tracks().filter_map(|t| self.tracks[t].end()).max()
+    }
+
     /// The input has no more packets.
     pub(crate) fn end(&mut self, input: usize) {
         self.inputs[input].ended = true;
+        if !self.inputs[input].is_opening() {
+            for track in self.inputs[input].tracks() {
+                self.tracks[track].flush(&mut self.out);
+            }
+        }
         if self.inputs.iter().all(|i| i.ended) {
             while self.inputs.iter().any(Input::is_opening) {
                 self.open_epochs();

@@ -7,7 +7,7 @@ pub(super) const PERIOD: i64 = 1 << 33;
 ///
 /// Takes what libav made of a timestamp too: it adds or subtracts a period where it saw PTS and DTS on
 /// two sides of a wrap.
-pub(super) fn nearest(ticks: i64, reference: i64) -> i64 {
+pub(crate) fn nearest(ticks: i64, reference: i64) -> i64 {
     let distance = reference.wrapping_sub(ticks);
     // Rounded to whole periods, half a period away from zero.
     let periods = (distance + PERIOD / 2).div_euclid(PERIOD);

@@ -1,0 +1,134 @@
+//! The way of a finished file to its final path: verified, on disk, and there in one step.
+
+use std::fs::{self, File, Permissions};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::Existing;
+
+/// The files of a job, under temporary names in the folder of their target. Dropped, they are gone.
+pub(crate) struct PartFiles {
+    target: PathBuf,
+    existing: Existing,
+    parts: Vec<NamedTempFile>,
+}
+
+impl PartFiles {
+    /// Refuses a target that exists or cannot be made, before anything is read.
+    pub(crate) fn prepare(target: PathBuf, existing: Existing) -> Result<Self> {
+        let folder = folder_of(&target);
+        if target.file_name().is_none() || target.is_dir() {
+            return Err(Error::new(ErrorKind::CannotCreate, format!("{} is a folder", target.display()))
+                .with_hint("name a file in it with -o"));
+        }
+        if !folder.is_dir() {
+            let message = format!("cannot create {}: its folder does not exist", target.display());
+            return Err(Error::new(ErrorKind::CannotCreate, message).with_hint("create the folder first"));
+        }
+        let this = Self { target, existing, parts: Vec::new() };
+        this.refuse_existing(&this.target)?;
+        Ok(this)
+    }
+
+    fn refuse_existing(&self, path: &Path) -> Result<()> {
+        if self.existing == Existing::Refuse && fs::symlink_metadata(path).is_ok() {
+            return Err(exists(path));
+        }
+        Ok(())
+    }
+
+    /// A new part file, opened for writing.
+    pub(crate) fn create(&mut self) -> Result<File> {
+        let folder = folder_of(&self.target);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".avweld-").suffix(".part");
+        // As any program's output: by the umask, not private as temporary files are.
+        #[cfg(unix)]
+        builder.permissions(<Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
+        let failed = |e| cannot_create(&self.target, e);
+        let part = builder.tempfile_in(folder).map_err(failed)?;
+        let file = part.as_file().try_clone().map_err(failed)?;
+        self.parts.push(part);
+        Ok(file)
+    }
+
+    /// Final paths of the parts: the target itself, or `NAME.000.mp4`, … where there are several.
+    pub(crate) fn targets(&self) -> Vec<PathBuf> {
+        match self.parts.len() {
+            0 | 1 => vec![self.target.clone()],
+            n => (0..n).map(|i| numbered(&self.target, i)).collect(),
+        }
+    }
+
+    /// Gives the parts their final names; what was there before is replaced in one step, or refused.
+    ///
+    /// All data is on disk before the first name appears, and the names are when this returns.
+    pub(crate) fn publish(self) -> Result<()> {
+        let targets = self.targets();
+        for target in &targets {
+            self.refuse_existing(target)?;
+        }
+        for part in &self.parts {
+            part.as_file().sync_all().map_err(|e| Error::io("cannot write the output to disk", e))?;
+        }
+        let folder = folder_of(&self.target).to_owned();
+        for (part, target) in self.parts.into_iter().zip(&targets) {
+            let persisted = match self.existing {
+                Existing::Refuse => part.persist_noclobber(target),
+                Existing::Overwrite => part.persist(target),
+            };
+            persisted.map_err(|e| match e.error.kind() {
+                std::io::ErrorKind::AlreadyExists => exists(target),
+                _ => cannot_create(target, e.error),
+            })?;
+        }
+        // Without this the name itself may be lost with the power.
+        File::open(&folder)
+            .and_then(|f| f.sync_all())
+            .map_err(|e| Error::io("cannot write the output's folder to disk", e))
+    }
+}
+
+fn exists(path: &Path) -> Error {
+    Error::new(ErrorKind::Exists, format!("{} exists", path.display()))
+        .with_hint("replace it with -y, or name another with -o")
+}
+
+fn cannot_create(path: &Path, error: std::io::Error) -> Error {
+    let error = Error::io(format_args!("cannot create {}", path.display()), error);
+    match error.kind() {
+        ErrorKind::DiskFull => error,
+        _ => error.as_kind(ErrorKind::CannotCreate),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// `out.mp4` as `out.007.mp4`.
+fn numbered(path: &Path, n: usize) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!(".{n:03}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_the_extension() {
+        assert_eq!(numbered(Path::new("a/b.mp4"), 7), Path::new("a/b.007.mp4"));
+        assert_eq!(numbered(Path::new("b"), 0), Path::new("b.000"));
+    }
+}

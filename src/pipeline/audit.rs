@@ -20,8 +20,22 @@ const HOLE: Nanos = Nanos::from_ms(500);
 struct Met {
     ending: Option<Ending>,
     packets: u64,
-    /// Earliest and latest presentation time, on the input's own unwrapped clock.
-    span: Option<(Nanos, Nanos)>,
+    /// For each track: earliest and latest presentation time, on the input's own unwrapped clock.
+    spans: Vec<(usize, Nanos, Nanos)>,
+}
+
+impl Met {
+    /// Earliest and latest presentation time of all tracks; `None` if no packet tells.
+    fn span(&self) -> Option<(Nanos, Nanos)> {
+        let start = self.spans.iter().map(|(_, start, _)| *start).min()?;
+        let end = self.spans.iter().map(|(_, _, end)| *end).max()?;
+        Some((start, end))
+    }
+
+    /// Length of the shortest track.
+    fn shortest(&self) -> Nanos {
+        self.spans.iter().map(|(_, start, end)| end.minus(*start)).min().unwrap_or_default()
+    }
 }
 
 /// The account of one input's segments.
@@ -42,11 +56,13 @@ impl Audit {
     }
 
     /// A packet of a segment, with the time it is presented.
-    pub(crate) fn packet(&mut self, segment: usize, span: Option<(Nanos, Nanos)>) {
+    pub(crate) fn packet(&mut self, segment: usize, track: usize, span: Option<(Nanos, Nanos)>) {
         let met = &mut self.met[segment];
         met.packets += 1;
-        if let Some((start, end)) = span {
-            met.span = Some(met.span.map_or((start, end), |(a, b)| (a.min(start), b.max(end))));
+        let Some((start, end)) = span else { return };
+        match met.spans.iter_mut().find(|(t, ..)| *t == track) {
+            Some((_, first, last)) => (*first, *last) = ((*first).min(start), (*last).max(end)),
+            None => met.spans.push((track, start, end)),
         }
     }
 
@@ -120,7 +136,9 @@ impl Audit {
     fn shortage(&self, position: usize, structure: Structure) -> Option<String> {
         let met = &self.met[position];
         let announced = self.segments[position].duration;
-        let held = met.span.map_or(Nanos::ZERO, |(start, end)| end.minus(start));
+        let length = met.span().map_or(Nanos::ZERO, |(start, end)| end.minus(start));
+        // What is torn for certain may have lost one track earlier than another.
+        let held = if structure == Structure::Whole { length } else { met.shortest() };
         let short = announced.map_or(Nanos::ZERO, |announced| announced.minus(held));
         let clearly_short = short > SHORT.max(Nanos(announced.unwrap_or_default().0 / 10));
         let hole = self.hole_behind(position);
@@ -142,7 +160,7 @@ impl Audit {
     /// Time between the end of a segment and the start of the next that was read, if that is the next in the list.
     fn hole_behind(&self, position: usize) -> Nanos {
         let next = self.met.get(position + 1).filter(|_| !self.segments[position + 1].discontinuity);
-        match (self.met[position].span, next.and_then(|met| met.span)) {
+        match (self.met[position].span(), next.and_then(Met::span)) {
             (Some((_, end)), Some((start, _))) => start.minus(end),
             _ => Nanos::ZERO,
         }

@@ -13,7 +13,11 @@ use crate::time::Nanos;
 /// Media may be so much shorter than announced before anything is made of it.
 const SHORT: Nanos = Nanos::from_ms(300);
 /// A hole behind a segment, from which on it counts.
-const HOLE: Nanos = Nanos::from_ms(500);
+const HOLE: Nanos = Nanos::from_ms(150);
+/// Packets that a segment holds at least for its length to say anything: a slide show has holes everywhere.
+const TELLING_PACKETS: u64 = 8;
+/// Segments before one, by which its playlist's honesty is judged.
+const TELLING_SEGMENTS: usize = 8;
 
 /// One segment as it was met.
 #[derive(Debug, Clone, Default)]
@@ -146,15 +150,35 @@ impl Audit {
             Some(a) => format!("it is cut short: {:.3} s of the announced {:.3} s", held.seconds(), a.seconds()),
             None => format!("it is cut short: {:.3} s are missing before the next", hole.seconds()),
         };
+        let unexplained = self.follows_nothing(position) && self.tells_the_truth(position);
         match structure {
             Structure::Cut { missing_bytes } => {
                 Some(format!("it is cut short: {missing_bytes} bytes are missing at its end at least"))
             }
             Structure::Torn | Structure::Damaged { .. } if clearly_short => Some(told()),
             Structure::Torn | Structure::Damaged { .. } if announced.is_none() && hole > HOLE => Some(told()),
-            _ if clearly_short && hole > HOLE && hole.0 > short.0 / 2 => Some(told()),
+            _ if clearly_short && hole > HOLE && hole.0 > short.0 / 2 && met.packets >= TELLING_PACKETS => Some(told()),
+            _ if clearly_short && unexplained && met.packets >= TELLING_PACKETS => Some(told()),
             _ => None,
         }
+    }
+
+    /// No segment follows whose start could show a hole.
+    fn follows_nothing(&self, position: usize) -> bool {
+        self.segments.get(position + 1).is_none_or(|next| next.discontinuity)
+    }
+
+    /// The EXTINFs so far were those of the media, and this one is no mere repetition of a target duration.
+    fn tells_the_truth(&self, position: usize) -> bool {
+        let announced = |n: usize| self.segments[n].duration;
+        let true_to_media = |n: usize| {
+            let length = self.met[n].span().map(|(start, end)| end.minus(start));
+            length.zip(announced(n)).is_some_and(|(l, a)| (l.0 - a.0).abs() < SHORT.0.max(a.0 / 10))
+        };
+        let before = position.saturating_sub(TELLING_SEGMENTS)..position;
+        before.len() >= 2
+            && before.clone().all(true_to_media)
+            && before.clone().any(|n| announced(n) != announced(position))
     }
 
     /// Time between the end of a segment and the start of the next that was read, if that is the next in the list.

@@ -74,7 +74,11 @@ fn every_format_holds_every_packet() {
     for name in ["out.mov", "out.mkv", "out.ts", "out.m4v"] {
         let sandbox = Sandbox::new();
         sandbox.merge(index("ts-h264-aac"), name, &[]);
-        let tracks = judge::tracks(&sandbox.output(name));
+        let mut tracks = judge::tracks(&sandbox.output(name));
+        if name == "out.mkv" {
+            // Matroska stores no decoding times: readers make them up, and find none for the first pictures.
+            tracks.iter_mut().for_each(|t| t.faults.retain(|fault| !fault.ends_with("has no timestamp")));
+        }
         assert_eq!(
             tracks.iter().map(|t| t.packets).collect::<Vec<_>>(),
             [wanted[0].packets, wanted[1].packets],

@@ -24,6 +24,7 @@ const KEPT_COUNTS: usize = 8;
 const HELD_PACKETS: std::ops::Range<usize> = 16..64;
 
 /// What an input is read from.
+#[derive(Clone)]
 pub(crate) struct InputSource {
     pub(crate) segments: Arc<[Segment]>,
     pub(crate) fetcher: Arc<Fetcher>,
@@ -66,6 +67,8 @@ pub(crate) struct InputDemuxer {
     cancel: CancelToken,
     /// Stream of the session for each of libav's; `None` for those that are left.
     stream_map: Vec<Option<usize>>,
+    /// libav's indexes of streams that are declared, and were not there when the session began.
+    awaited: Vec<usize>,
     taken: Vec<Taken>,
     /// First segment of the session.
     first_segment: usize,
@@ -136,6 +139,7 @@ impl InputDemuxer {
             probing: Probing::Ahead { bytes: limits.probe_bytes, duration_us: PROBE_DURATION_US },
             cancel: cancel.clone(),
             stream_map: Vec::new(),
+            awaited: Vec::new(),
             taken: Vec::new(),
             first_segment: 0,
             settled_segment: 0,
@@ -221,6 +225,7 @@ impl InputDemuxer {
         for index in &selection.left {
             demuxer.discard(*index)?;
         }
+        self.awaited = selection.awaited;
         for (n, stream) in selection.taken.iter().enumerate() {
             self.stream_map[stream.index] = Some(n);
         }
@@ -292,7 +297,9 @@ impl InputDemuxer {
     /// Finds where a packet belongs.
     fn locate(&mut self, demuxer: &mut Demuxer<Feed>, packet: Packet) -> Result<Located> {
         let known = self.stream_map.get(packet.stream()).copied();
-        let Some(known) = known else { return self.locate_new(demuxer, &packet) };
+        let Some(known) = known.filter(|_| !self.awaited.contains(&packet.stream())) else {
+            return self.locate_new(demuxer, &packet);
+        };
         let Some(stream) = known else { return Ok(Located::Nowhere) };
         let changes = self.taken[stream].watch.as_mut().is_some_and(|watch| watch.changes(&packet));
         let Some(located) = self.place(demuxer, stream, packet) else { return Ok(Located::Nowhere) };

@@ -21,22 +21,35 @@ pub(crate) struct Dropped {
     pub(crate) reason: String,
 }
 
+/// Why a stream is not taken that is declared and could be.
+const NEVER_CAME: &str = "it is declared, but no packet of it came where the streams were looked for";
+
 pub(super) struct Selection {
     pub(super) taken: Vec<Stream>,
-    /// libav's indexes of the others.
+    /// libav's indexes of those that never are.
     pub(super) left: Vec<usize>,
+    /// libav's indexes of those that would be, if a packet of them came.
+    pub(super) awaited: Vec<usize>,
     pub(super) dropped: Vec<Dropped>,
+}
+
+impl Dropped {
+    /// It is declared, and was not there when the session began.
+    pub(crate) fn never_came(&self) -> bool {
+        self.reason == NEVER_CAME
+    }
 }
 
 /// Chooses among the streams that libav found.
 pub(super) fn select(streams: Vec<Stream>, programs: &[Vec<usize>], role: InputRole) -> Selection {
     let program = best_program(&streams, programs);
-    let mut selection = Selection { taken: Vec::new(), left: Vec::new(), dropped: Vec::new() };
+    let mut selection = Selection { taken: Vec::new(), left: Vec::new(), awaited: Vec::new(), dropped: Vec::new() };
     for stream in streams {
         match refusal(&stream, program, role) {
             None => selection.taken.push(stream),
             Some(reason) => {
-                selection.left.push(stream.index);
+                let awaited = reason == NEVER_CAME;
+                if awaited { &mut selection.awaited } else { &mut selection.left }.push(stream.index);
                 selection.dropped.push(Dropped {
                     kind: stream.parameters.kind(),
                     codec: stream.parameters.codec().name(),
@@ -74,9 +87,7 @@ fn refusal(stream: &Stream, program: Option<&[usize]>, role: InputRole) -> Optio
         MediaKind::Audio if role == InputRole::WithoutAudio => "a separate audio rendition takes its place",
         MediaKind::Video if role == InputRole::AudioOnly => "only the sound of an audio rendition is merged",
         MediaKind::Video if stream.attached_picture => "it is a still picture",
-        _ if !stream.parameters.is_complete() => {
-            "it is declared, but no packet of it came where the streams were looked for"
-        }
+        _ if !stream.parameters.is_complete() => NEVER_CAME,
         _ => return None,
     };
     Some(reason.to_owned())

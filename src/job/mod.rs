@@ -110,6 +110,7 @@ impl Job {
             on_change: self.options.on_change,
             limits: self.options.limits.clone(),
             extent,
+            can_restart: matches!(target, Target::Files(_)),
         };
         let inputs = plan.into_inputs(&self.options, workspace.path());
         let merged =
@@ -182,7 +183,7 @@ enum Target {
 impl Target {
     fn sink(&mut self, n: usize) -> Result<Sink> {
         match self {
-            Self::Files(files) => files.create().map(Sink::File),
+            Self::Files(files) => files.create(n).map(Sink::File),
             Self::Stream(stream) => stream.take().map(Sink::Stream).ok_or_else(|| {
                 Error::new(ErrorKind::Unsupported, format!("file {n} cannot follow another in one stream"))
                     .with_hint("write to a file with -o")

@@ -39,8 +39,9 @@ impl PartFiles {
         Ok(())
     }
 
-    /// A new part file, opened for writing.
-    pub(crate) fn create(&mut self) -> Result<File> {
+    /// The n-th part file, opened for writing. Those that had this number or a higher one are removed.
+    pub(crate) fn create(&mut self, n: usize) -> Result<File> {
+        self.parts.truncate(n);
         let folder = folder_of(&self.target);
         let mut builder = tempfile::Builder::new();
         builder.prefix(".avweld-").suffix(".part");

@@ -74,6 +74,11 @@ impl TrackPlan {
         }
     }
 
+    /// It holds this kind of media in this codec.
+    pub(crate) fn is_of(&self, kind: MediaKind, codec: &str) -> bool {
+        self.kind == kind && self.parameters.codec().name() == codec
+    }
+
     /// For messages: `video h264 1280x720`.
     pub(crate) fn describe(&self) -> String {
         format!("{} {}", self.kind.name(), self.parameters.describe())

@@ -13,7 +13,7 @@ pub(crate) use part::{FinishedTrack, Part};
 pub(crate) use source::PlannedInput;
 pub(crate) use tell::Teller;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::av::LogScope;
 use crate::cancel::CancelToken;
@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) on_change: OnChange,
     pub(crate) limits: Limits,
     pub(crate) extent: Extent,
+    /// The output can be begun anew.
+    pub(crate) can_restart: bool,
 }
 
 /// What became of all inputs.
@@ -44,7 +46,19 @@ pub(crate) struct Merged {
     pub(crate) dropped: Vec<Dropped>,
 }
 
-/// Merges the inputs into one file, or into several where it has to be split. `sink` opens the n-th.
+/// A stream that first comes in the middle of a file, whose tracks must be known at its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ahead {
+    part: usize,
+    input: usize,
+    segment: usize,
+}
+
+/// How often a merge begins anew for a stream that came late.
+const MAX_RESTARTS: usize = 4;
+
+/// Merges the inputs into one file, or into several where it has to be split. `sink` opens the n-th; where it is
+/// called for one that it opened before, the merge began anew.
 ///
 /// Blocks until all is written; nothing is verified or published yet.
 pub(crate) fn merge(
@@ -55,43 +69,77 @@ pub(crate) fn merge(
     cancel: &CancelToken,
 ) -> Result<Merged> {
     let _log = LogScope::enter();
-    let mut sources: Vec<Source> =
-        inputs.into_iter().map(|planned| Source::new(planned, &settings.limits, cancel)).collect();
-    let mut merged = Merged {
-        parts: Vec::new(),
-        segments_merged: 0,
-        segments_missing: Vec::new(),
-        discontinuities: 0,
-        counts: Counts::default(),
-        dropped: Vec::new(),
-    };
+    let warnings = tell.warning_count();
+    let mut ahead = Vec::new();
     loop {
-        cancel.check()?;
-        let number = merged.parts.len();
-        let finished = part::write(&mut sources, settings, &mut || sink(number), tell, cancel)?;
-        merged.counts.resets += finished.counts.resets;
-        merged.counts.duplicates += finished.counts.duplicates;
-        merged.counts.mended += finished.counts.mended;
-        merged.discontinuities += finished.discontinuities;
-        for dropped in &finished.dropped {
-            if !merged.dropped.contains(dropped) {
-                merged.dropped.push(dropped.clone());
+        let mut attempt = Attempt { inputs: &inputs, settings, ahead: &ahead, cancel };
+        match attempt.run(sink, tell)? {
+            Ok(merged) => return Ok(merged),
+            Err(late) => {
+                ahead.push(late);
+                tell.restart(warnings);
             }
         }
-        let more = finished.more;
-        merged.parts.push(finished);
-        if !more {
-            break;
-        }
     }
-    let mut missing = BTreeMap::new();
-    for source in &sources {
-        merged.segments_merged += source.audit.merged;
-        missing.extend(source.audit.missing.iter().map(|sequence| (*sequence, ())));
-        if let Some(trouble) = source.unusable() {
-            tell.warn(trouble);
+}
+
+/// One run over all inputs, with what runs before it found out.
+struct Attempt<'a> {
+    inputs: &'a [PlannedInput],
+    settings: &'a Settings,
+    ahead: &'a [Ahead],
+    cancel: &'a CancelToken,
+}
+
+impl Attempt<'_> {
+    fn run(&mut self, sink: &mut dyn FnMut(usize) -> Result<Sink>, tell: &mut Teller) -> Result<Result<Merged, Ahead>> {
+        let new = |planned: &PlannedInput| Source::new(planned.clone(), &self.settings.limits, self.cancel);
+        let mut sources: Vec<Source> = self.inputs.iter().map(new).collect();
+        let mut merged = Merged {
+            parts: Vec::new(),
+            segments_merged: 0,
+            segments_missing: Vec::new(),
+            discontinuities: 0,
+            counts: Counts::default(),
+            dropped: Vec::new(),
+        };
+        loop {
+            self.cancel.check()?;
+            let number = merged.parts.len();
+            let part = match part::write(&mut sources, self, number, &mut || sink(number), tell)? {
+                Ok(part) => part,
+                Err(late) => return Ok(Err(late)),
+            };
+            let more = part.more;
+            merged.add(part);
+            if !more {
+                break;
+            }
         }
+        let mut missing = BTreeSet::new();
+        for source in &sources {
+            merged.segments_merged += source.audit.merged;
+            missing.extend(&source.audit.missing);
+            if let Some(trouble) = source.unusable() {
+                tell.warn(trouble);
+            }
+        }
+        merged.segments_missing = missing.into_iter().collect();
+        Ok(Ok(merged))
     }
-    merged.segments_missing = missing.into_keys().collect();
-    Ok(merged)
+}
+
+impl Merged {
+    fn add(&mut self, part: Part) {
+        self.counts.resets += part.counts.resets;
+        self.counts.duplicates += part.counts.duplicates;
+        self.counts.mended += part.counts.mended;
+        self.discontinuities += part.discontinuities;
+        for dropped in &part.dropped {
+            if !self.dropped.contains(dropped) {
+                self.dropped.push(dropped.clone());
+            }
+        }
+        self.parts.push(part);
+    }
 }

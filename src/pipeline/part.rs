@@ -2,16 +2,16 @@
 
 use std::fs::File;
 
-use super::Settings;
-use super::source::Source;
+use super::source::{PlannedInput, Source};
 use super::tell::Teller;
+use super::{Ahead, Attempt, MAX_RESTARTS, Settings};
 use crate::av::{Packet, Stream};
 use crate::cancel::CancelToken;
 use crate::container::Container;
 use crate::demux::{Demuxed, DemuxedPacket, Dropped};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mux::{Expected, OutputFile, Sink, TrackPlan, origin};
-use crate::options::{OnChange, OnDiscontinuity};
+use crate::mux::{Expected, OutputFile, Sink, TrackPlan, TrackRole, origin};
+use crate::options::{Format, OnChange, OnDiscontinuity};
 use crate::time::Nanos;
 use crate::timeline::{Boundary, Counts, Timeline, TrackSpec};
 
@@ -55,8 +55,58 @@ struct Writer<'a> {
     output: OutputFile,
     timeline: Timeline<Packet>,
     standing: Vec<Standing>,
+    may_restart: bool,
+    /// Input and segment of a stream that came late.
+    late: Option<(usize, usize)>,
     discontinuities: u64,
     dropped: Vec<Dropped>,
+}
+
+/// Collects the tracks of a part.
+struct Planner {
+    format: Format,
+    tracks: Vec<TrackPlan>,
+    /// Tracks of each input.
+    inputs: Vec<Vec<usize>>,
+}
+
+impl Planner {
+    /// Adds a track to the last input for each stream.
+    fn add(&mut self, role: &TrackRole, streams: &[Stream], first: &[Option<Packet>]) -> Result<()> {
+        for (stream, first) in streams.iter().zip(first) {
+            let first_of_kind = !self.tracks.iter().any(|t| t.kind == stream.parameters.kind());
+            let mut track = TrackPlan::new(stream, role, self.format, first.as_ref())?;
+            track.default |= first_of_kind;
+            if let Some(numbers) = self.inputs.last_mut() {
+                numbers.push(self.tracks.len());
+            }
+            self.tracks.push(track);
+        }
+        Ok(())
+    }
+
+    /// Adds tracks for the streams that an input has at a later segment and not at its start.
+    fn add_missing(
+        &mut self,
+        planned: &PlannedInput,
+        segment: usize,
+        settings: &Settings,
+        cancel: &CancelToken,
+    ) -> Result<()> {
+        let mut later = Source::from_segment(planned, segment, &settings.limits, cancel);
+        let mut unheard = Teller::new(String::new(), None);
+        let Some(opened) = open_first(&mut later, &mut unheard, &mut Vec::new())? else { return Ok(()) };
+        let mut first = later.first_packets(&opened.streams)?.into_iter();
+        let mut known = self.inputs.last().cloned().unwrap_or_default();
+        for stream in opened.streams {
+            let packet = first.next().flatten();
+            match known.iter().position(|t| self.tracks[*t].source.fits(&stream.parameters)) {
+                Some(n) => drop(known.remove(n)),
+                None => self.add(&planned.role, &[stream], &[packet])?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The first session of an input.
@@ -66,58 +116,61 @@ struct Opened {
     streams: Vec<Stream>,
 }
 
-/// Writes a part.
+/// Writes a part; or tells of a stream that came late, for which the merge has to begin anew.
 pub(super) fn write(
     sources: &mut [Source],
-    settings: &Settings,
+    attempt: &Attempt<'_>,
+    number: usize,
     sink: &mut dyn FnMut() -> Result<Sink>,
     tell: &mut Teller,
-    cancel: &CancelToken,
-) -> Result<Part> {
-    let mut writer = Writer::begin(sources, settings, sink, tell, cancel)?;
+) -> Result<Result<Part, Ahead>> {
+    let mut writer = Writer::begin(sources, attempt, number, sink, tell)?;
     while let Some(input) = writer.timeline.wants() {
-        cancel.check()?;
+        attempt.cancel.check()?;
         writer.step(input)?;
+        if let Some((input, segment)) = writer.late {
+            return Ok(Err(Ahead { part: number, input, segment }));
+        }
         writer.drain()?;
     }
     writer.drain()?;
-    writer.finish()
+    writer.finish().map(Ok)
 }
 
 impl<'a> Writer<'a> {
     fn begin(
         sources: &'a mut [Source],
-        settings: &'a Settings,
+        attempt: &Attempt<'a>,
+        number: usize,
         sink: &mut dyn FnMut() -> Result<Sink>,
         tell: &'a mut Teller,
-        cancel: &CancelToken,
     ) -> Result<Self> {
-        let (mut tracks, mut specs, mut input_tracks, mut dropped) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut opened = Vec::new();
+        let Attempt { settings, cancel, .. } = *attempt;
+        let mut planner = Planner { format: settings.format, tracks: Vec::new(), inputs: Vec::new() };
+        let (mut opened, mut dropped) = (Vec::new(), Vec::new());
         for (input, source) in sources.iter_mut().enumerate() {
+            planner.inputs.push(Vec::new());
             let begun = open_first(source, tell, &mut dropped)?;
-            let streams = begun.as_ref().map_or(&[][..], |o| &o.streams[..]);
-            let first = source.first_packets(streams)?;
-            let mut numbers = Vec::new();
-            for (stream, first) in streams.iter().zip(&first) {
-                let default_of_kind = !tracks.iter().any(|t: &TrackPlan| t.kind == stream.parameters.kind());
-                let mut track = TrackPlan::new(stream, &source.role, settings.format, first.as_ref())?;
-                track.default |= default_of_kind;
-                numbers.push(tracks.len());
-                specs.push((input, track.class()));
-                tracks.push(track);
+            if let Some(begun) = &begun {
+                let first = source.first_packets(&begun.streams)?;
+                planner.add(&source.role, &begun.streams, &first)?;
             }
-            input_tracks.push(numbers);
+            for ahead in attempt.ahead.iter().filter(|a| (a.part, a.input) == (number, input)) {
+                planner.add_missing(&attempt.inputs[input], ahead.segment, settings, cancel)?;
+            }
             opened.push(begun);
         }
+        let Planner { tracks, inputs: input_tracks, .. } = planner;
         if tracks.is_empty() {
             return Err(Error::new(ErrorKind::Media, "there is no segment to merge"));
         }
+        dropped.retain(|d: &Dropped| !(d.never_came() && tracks.iter().any(|t| t.is_of(d.kind, &d.codec))));
         let output = OutputFile::begin(sink()?, settings.format, settings.faststart, &tracks, settings.extent, cancel)?;
-        let specs = specs
-            .into_iter()
+        let input_of = |track| input_tracks.iter().position(|numbers| numbers.contains(&track)).unwrap_or(0);
+        let specs = tracks
+            .iter()
             .enumerate()
-            .map(|(n, (input, class))| Ok(TrackSpec { input, class, base: output.time_base(n)? }));
+            .map(|(n, track)| Ok(TrackSpec { input: input_of(n), class: track.class(), base: output.time_base(n)? }));
         let specs = specs.collect::<Result<Vec<_>>>()?;
         let timeline = Timeline::new(sources.len(), &specs, origin(settings.format), settings.limits.lookahead_bytes);
         let standing = vec![Standing::Running; sources.len()];
@@ -130,13 +183,16 @@ impl<'a> Writer<'a> {
             output,
             timeline,
             standing,
+            may_restart: settings.can_restart && attempt.ahead.len() < MAX_RESTARTS,
+            late: None,
             discontinuities: 0,
             dropped,
         };
         for (input, opened) in opened.into_iter().enumerate() {
             match opened {
                 Some(Opened { first_segment, container, streams }) => {
-                    let map: Vec<_> = this.input_tracks[input].iter().copied().map(Some).collect();
+                    let tracks = this.input_tracks[input].iter().copied().map(Some);
+                    let map: Vec<_> = tracks.take(streams.len()).collect();
                     this.sources[input].begin_session(container, streams, &map);
                     this.timeline.begin_session(input, Boundary::Unmarked, first_segment);
                 }
@@ -167,6 +223,10 @@ impl<'a> Writer<'a> {
                 let boundary = self.boundary(input, first_segment);
                 let split = boundary == Boundary::Marked && self.settings.on_discontinuity == OnDiscontinuity::Split;
                 let map = self.matching_tracks(input, &streams);
+                if !split && self.may_restart && map.is_none() && self.only_adds(input, &streams) {
+                    self.late = Some((input, first_segment));
+                    return Ok(());
+                }
                 if split || self.standing.contains(&Standing::Parked) || map.is_none() {
                     if map.is_none() && self.settings.on_change == OnChange::Fail {
                         return Err(self.changed(input, first_segment, &streams));
@@ -218,6 +278,12 @@ impl<'a> Writer<'a> {
                 Some(Some(free.remove(n)))
             })
             .collect()
+    }
+
+    /// A session has all that the tracks hold, and streams beside for which there is no track.
+    fn only_adds(&self, input: usize, streams: &[Stream]) -> bool {
+        let fits = |t: &usize| streams.iter().any(|s| self.tracks[*t].source.fits(&s.parameters));
+        streams.len() > self.input_tracks[input].len() && self.input_tracks[input].iter().all(fits)
     }
 
     fn changed(&self, input: usize, segment: usize, streams: &[Stream]) -> Error {

@@ -20,6 +20,7 @@ use crate::timeline::{Item, nearest_wrapped};
 const FIRST_PACKETS: usize = 4096;
 
 /// An input as it was planned.
+#[derive(Clone)]
 pub(crate) struct PlannedInput {
     pub(crate) source: InputSource,
     pub(crate) role: TrackRole,
@@ -75,6 +76,13 @@ impl Source {
             last_segment: None,
             reference_ticks: None,
         }
+    }
+
+    /// The same input without the segments before one.
+    pub(super) fn from_segment(planned: &PlannedInput, segment: usize, limits: &Limits, cancel: &CancelToken) -> Self {
+        let mut planned = planned.clone();
+        planned.source.segments = planned.source.segments[segment..].into();
+        Self::new(planned, limits, cancel)
     }
 
     /// What comes next. Keeps the account of segments on the way.

@@ -70,6 +70,17 @@ impl Teller {
         }
     }
 
+    /// The job begins anew: what it counted and noted so far comes again.
+    pub(crate) fn restart(&mut self, warnings: usize) {
+        self.warnings.truncate(warnings);
+        (self.segments, self.bytes_in, self.unkept_warnings) = (0, 0, 0);
+    }
+
+    /// Warnings so far.
+    pub(crate) fn warning_count(&self) -> usize {
+        self.warnings.len()
+    }
+
     /// The lines for the report.
     pub(crate) fn into_warnings(mut self) -> Vec<String> {
         if self.unkept_warnings > 0 {

@@ -1,10 +1,20 @@
 //! What is in an input, without merging it.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::av::LogScope;
+use crate::cancel::CancelToken;
+use crate::container::Container;
+use crate::demux::{Demuxed, Dropped, InputDemuxer, InputRole, InputSource, SourceStream};
+use crate::error::Result;
 use crate::input::Input;
-use crate::options::Options;
+use crate::options::{OnGap, Options};
+use crate::plan::{Choice, Listed, Purpose, plan};
+use crate::playlist::{InitSection, Location, RenditionKind, Segment};
+use crate::time::Nanos;
+use crate::workspace::Workspace;
 
 /// What an input holds. Serializes to the JSON object that `inspect --json` prints.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -114,8 +124,132 @@ pub struct StreamInfo {
 
 /// Looks into an input: its playlists, and the first segment of each sequence. Blocks; reads no more than that.
 ///
+/// Once the first playlist is read, what a merge would be refused for is told in
+/// [`warnings`](Inspection::warnings) instead: encryption that is not supported, a variant that is not
+/// a local file, a first segment that cannot be read.
+///
 /// # Errors
-/// As for [`Job::run`](crate::Job::run), as far as they concern the input.
-pub fn inspect(_input: &Input, _options: &Options) -> Result<Inspection> {
-    Err(Error::new(ErrorKind::Unsupported, "inspect"))
+/// As for [`Job::run`](crate::Job::run), as far as they concern the first playlist, the choice of
+/// variant and renditions, or the names of files and folders.
+pub fn inspect(input: &Input, options: &Options) -> Result<Inspection> {
+    let _log = LogScope::enter();
+    let plan = plan(input, options, Purpose::Inspect)?;
+    let (variants, renditions) = plan.choice.as_ref().map(entries).unwrap_or_default();
+    let (mut inputs, mut warnings) = (Vec::new(), plan.warnings);
+    for listed in plan.inputs {
+        let mut info = facts(&listed);
+        match first_segment(listed, options) {
+            Ok(Some((container, streams))) => (info.container, info.streams) = (Some(container.name()), streams),
+            Ok(None) => {}
+            // Without a playlist the file is all there is to look into.
+            Err(error) if plan.kind == "files" => return Err(error),
+            Err(error) => warnings.push(error.to_string()),
+        }
+        inputs.push(info);
+    }
+    Ok(Inspection { kind: plan.kind, variants, renditions, inputs, warnings })
+}
+
+/// What a multivariant playlist lists.
+fn entries(choice: &Choice) -> (Vec<VariantInfo>, Vec<RenditionInfo>) {
+    let variants = choice.playlist.variants.iter().enumerate().map(|(index, variant)| VariantInfo {
+        index,
+        uri: variant.location.display(),
+        bandwidth: variant.bandwidth,
+        resolution: variant.resolution.map(|(width, height)| format!("{width}x{height}")),
+        frame_rate: variant.frame_rate,
+        codecs: variant.codecs.clone(),
+        audio_group: variant.audio_group.clone(),
+        selected: index == choice.variant,
+    });
+    let renditions = choice.playlist.renditions.iter().enumerate().map(|(index, rendition)| RenditionInfo {
+        kind: match rendition.kind {
+            RenditionKind::Audio => "audio",
+            RenditionKind::Video => "video",
+            RenditionKind::Subtitles => "subtitles",
+            RenditionKind::ClosedCaptions => "closed_captions",
+        },
+        group: rendition.group.clone(),
+        name: rendition.name.clone(),
+        language: rendition.language.clone(),
+        default: rendition.default,
+        uri: rendition.location.as_ref().map(Location::display),
+        selected: choice.renditions.contains(&index),
+    });
+    (variants.collect(), renditions.collect())
+}
+
+/// What the playlist alone tells.
+fn facts(listed: &Listed) -> InputInfo {
+    let playlist = &listed.playlist;
+    let mut encryption: Vec<String> = Vec::new();
+    for method in playlist.segments.iter().flat_map(Segment::keys).map(|key| key.method.name()) {
+        if !encryption.iter().any(|known| known == method) {
+            encryption.push(method.to_owned());
+        }
+    }
+    let init_sections: HashSet<&InitSection> = playlist.segments.iter().filter_map(|s| s.init.as_deref()).collect();
+    InputInfo {
+        uri: listed.name.clone(),
+        segments: playlist.segments.len() as u64,
+        media_sequence: playlist.media_sequence,
+        duration_s: playlist.duration().map(Nanos::seconds),
+        ended: playlist.ended,
+        discontinuities: playlist.discontinuities(),
+        gaps: playlist.segments.iter().filter(|s| s.gap).count() as u64,
+        init_sections: init_sections.len() as u64,
+        encryption,
+        container: None,
+        streams: Vec::new(),
+    }
+}
+
+/// Container and streams of the first segment that is there; `None` if there is none, or none that can be read.
+fn first_segment(mut listed: Listed, options: &Options) -> Result<Option<(Container, Vec<StreamInfo>)>> {
+    listed.playlist.segments.retain(|segment| !segment.gap);
+    listed.playlist.segments.truncate(1);
+    // That was told when the playlist was read.
+    if listed.playlist.segments.iter().flat_map(Segment::keys).any(|key| !key.is_supported()) {
+        return Ok(None);
+    }
+    // Its streams are of interest, not which of them a merge would take from here.
+    listed.input_role = InputRole::Everything;
+    let workspace = Workspace::create(options.temp_dir.as_deref(), options.keep_temp)?;
+    let source = InputSource { on_gap: OnGap::Fail, ..listed.into_source(options, workspace.path()) };
+    let mut demuxer = InputDemuxer::new(source, &options.limits, &CancelToken::new());
+    loop {
+        match demuxer.read()? {
+            Demuxed::Session { container, streams, dropped, .. } => {
+                let streams = streams.into_iter().map(taken).chain(dropped.into_iter().map(left_out)).collect();
+                return Ok(Some((container, streams)));
+            }
+            Demuxed::End => return Ok(None),
+            Demuxed::Packet(_) | Demuxed::SegmentEnd(_) => {}
+        }
+    }
+}
+
+fn taken(stream: SourceStream) -> StreamInfo {
+    let size = stream.parameters.size();
+    StreamInfo {
+        kind: stream.kind.name(),
+        codec: stream.parameters.codec().name(),
+        language: stream.language,
+        width: size.map(|(width, _)| width),
+        height: size.map(|(_, height)| height),
+        sample_rate_hz: stream.parameters.sample_rate_hz(),
+        channels: stream.parameters.channels(),
+    }
+}
+
+fn left_out(stream: Dropped) -> StreamInfo {
+    StreamInfo {
+        kind: stream.kind.name(),
+        codec: stream.codec,
+        language: None,
+        width: None,
+        height: None,
+        sample_rate_hz: None,
+        channels: None,
+    }
 }

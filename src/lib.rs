@@ -13,6 +13,7 @@ mod job;
 mod mux;
 mod options;
 mod pipeline;
+mod plan;
 mod playlist;
 mod report;
 mod time;

@@ -1,6 +1,5 @@
 //! One job, from its input to its report.
 
-mod plan;
 mod publish;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,12 +13,11 @@ use crate::event::{Event, Observer};
 use crate::input::{Input, Output};
 use crate::mux::{Extent, Sink, verify};
 use crate::options::{Format, Options};
-use crate::pipeline::{self, Merged, Part, Settings, Teller};
+use crate::pipeline::{self, Merged, Part, PlannedInput, Settings, Teller};
+use crate::plan::{Listed, Purpose, plan};
 use crate::report::{DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
 use crate::workspace::Workspace;
 use publish::PartFiles;
-
-pub(crate) use plan::{Listed, Plan, plan};
 
 /// One merge: an input, an output and what to do on the way.
 #[must_use = "a job does nothing until it is run"]
@@ -94,7 +92,7 @@ impl Job {
             Output::Path(path) => Target::Files(PartFiles::prepare(path, self.options.existing)?),
             Output::Writer(writer) => Target::Stream(Some(writer)),
         };
-        let plan = plan(&self.input, &self.options)?;
+        let plan = plan(&self.input, &self.options, Purpose::Merge)?;
         let workspace = Workspace::create(self.options.temp_dir.as_deref(), self.options.keep_temp)?;
         let (segments, duration) = (plan.segments(), plan.duration());
         let extent = Extent { duration, bytes: plan.size_bytes() };
@@ -111,7 +109,11 @@ impl Job {
             limits: self.options.limits.clone(),
             extent,
         };
-        let inputs = plan.into_inputs(&self.options, workspace.path());
+        let planned = |listed: Listed| PlannedInput {
+            role: listed.track_role.clone(),
+            source: listed.into_source(&self.options, workspace.path()),
+        };
+        let inputs = plan.inputs.into_iter().map(planned).collect();
         let merged =
             pipeline::merge(inputs, &settings, &mut |n| target.sink(n), &mut tell, &self.cancel).map_err(|e| {
                 let full = e.kind() == ErrorKind::DiskFull;

@@ -115,6 +115,12 @@ impl Packet {
         self.side_data(ffi::AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA)
     }
 
+    /// Drops all side data.
+    pub(crate) fn clear_side_data(&mut self) {
+        // SAFETY: the packet is valid.
+        unsafe { ffi::av_packet_free_side_data(self.0) };
+    }
+
     fn side_data(&self, kind: ffi::AVPacketSideDataType) -> Option<&[u8]> {
         if self.get().side_data_elems == 0 {
             return None;

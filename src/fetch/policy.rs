@@ -4,14 +4,17 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::playlist::file_candidates;
 
-/// The folders that files may be opened below.
+/// Which files may be opened.
 #[derive(Debug, Clone)]
 pub(crate) enum PathPolicy {
-    /// The user named every file.
+    /// All: the user named every file.
     Any,
-    /// Only files below these folders, after symlinks are resolved. The folders are resolved themselves.
-    Below(Vec<PathBuf>),
+    /// None: what a playlist from the web names is on the web.
+    Nothing,
+    /// What a playlist in `folder` names, below one of these resolved folders once symlinks are resolved.
+    Below { folder: PathBuf, roots: Vec<PathBuf> },
 }
 
 impl PathPolicy {
@@ -20,12 +23,11 @@ impl PathPolicy {
         let resolve = |path: &Path| {
             fs::canonicalize(path).map_err(|e| Error::io(format_args!("cannot use folder {}", path.display()), e))
         };
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let mut folders = vec![resolve(folder)?];
+        let mut roots = vec![resolve(folder)?];
         for path in allowed {
-            folders.push(resolve(path)?);
+            roots.push(resolve(path)?);
         }
-        Ok(Self::Below(folders))
+        Ok(Self::Below { folder: folder.to_owned(), roots })
     }
 
     /// Opens a file that the rules allow; also tells its size in bytes.
@@ -33,18 +35,18 @@ impl PathPolicy {
         let name = || path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let path = &match self {
             Self::Any => path.to_owned(),
-            Self::Below(folders) => {
-                let found = existing(path);
-                let real = fs::canonicalize(&found).or_else(|e| {
-                    // What is not there may still lie outside, and saying so is no news to anybody.
-                    let outside = folders.iter().all(|f| !lexically(&found).starts_with(f)) && found.has_root();
-                    if outside {
-                        Ok(lexically(&found))
-                    } else {
-                        Err(Error::io(format_args!("cannot open {}", name()), e))
-                    }
-                })?;
-                if !folders.iter().any(|folder| real.starts_with(folder)) {
+            Self::Nothing => return Err(Error::new(ErrorKind::Denied, "a playlist from the web cannot name files")),
+            Self::Below { folder, roots } => {
+                let candidates = file_candidates(folder, path);
+                let found = candidates.iter().find(|c| c.exists()).map_or(path, PathBuf::as_path);
+                let inside = |real: &Path| roots.iter().any(|root| real.starts_with(root));
+                let real = match fs::canonicalize(found) {
+                    Ok(real) => real,
+                    // Whether a file outside is there is not the playlist's to find out.
+                    Err(_) if !inside(&lexically(found)) && !inside_by_parent(found, roots) => lexically(found),
+                    Err(e) => return Err(Error::io(format_args!("cannot open {}", name()), e)),
+                };
+                if !inside(&real) {
                     let message = format!("the playlist names {}, outside of its own folder", real.display());
                     let parent = real.parent().unwrap_or(&real).display();
                     return Err(Error::new(ErrorKind::Denied, message)
@@ -64,16 +66,10 @@ impl PathPolicy {
     }
 }
 
-/// The path as it is written, or else without the query that a saved playlist's names often still carry.
-fn existing(path: &Path) -> PathBuf {
-    if !path.exists()
-        && let Some(text) = path.to_str()
-        && let Some((plain, _)) = text.split_once(['?', '#'])
-        && Path::new(plain).exists()
-    {
-        return plain.into();
-    }
-    path.to_owned()
+/// A file that is not there would be inside: its folder is.
+fn inside_by_parent(path: &Path, roots: &[PathBuf]) -> bool {
+    let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+    parent.is_some_and(|parent| roots.iter().any(|root| parent.starts_with(root)))
 }
 
 /// The path without `.` and `..`, as far as that can be told without looking.

@@ -116,8 +116,8 @@ impl Job {
         let inputs = plan.inputs.into_iter().map(planned).collect();
         let merged =
             pipeline::merge(inputs, &settings, &mut |n| target.sink(n), &mut tell, &self.cancel).map_err(|e| {
-                let full = e.kind() == ErrorKind::DiskFull;
-                if full {
+                // Of a stream nobody knows what it is written to.
+                if e.kind() == ErrorKind::DiskFull && matches!(target, Target::Files(_)) {
                     e.with_hint(format!("about {} bytes are needed in the output's folder", extent.bytes))
                 } else {
                     e

@@ -25,9 +25,10 @@ const INDEX_SHARE: u64 = 400;
 pub(crate) struct OutputFile {
     muxer: Muxer<Sink, Writing>,
     filters: Vec<Option<BitstreamFilter>>,
+    /// Each track's extradata.
+    configurations: Vec<Vec<u8>>,
     /// Room left for `moov`; `None` where it may stay at the end.
     reserved: Option<u64>,
-    format: Format,
 }
 
 /// A file that is complete.
@@ -79,7 +80,8 @@ impl OutputFile {
             needed.then(|| BitstreamFilter::adts_to_asc(&t.source)).transpose()
         };
         let filters = tracks.iter().map(filter).collect::<Result<_>>()?;
-        Ok(Self { muxer, filters, reserved, format })
+        let configurations = tracks.iter().map(|t| t.parameters.extradata().to_vec()).collect();
+        Ok(Self { muxer, filters, configurations, reserved })
     }
 
     /// The time base that a track's packets must have.
@@ -93,14 +95,27 @@ impl OutputFile {
         packet.reset_for_output();
         packet.set_times(pts, dts, duration);
         packet.set_stream(track);
-        let filtered = match self.filters.get_mut(track) {
+        let Some(packet) = (match self.filters.get_mut(track) {
             Some(Some(filter)) => filter.filter(packet)?,
             _ => Some(packet),
+        }) else {
+            return Err(Error::new(ErrorKind::Media, "a packet holds nothing but a header"));
         };
-        match filtered {
-            Some(packet) => self.muxer.write(packet),
-            None => Err(Error::new(ErrorKind::Media, "a packet holds nothing but a header")),
+        self.muxer.write(self.checked(track, packet)?)
+    }
+
+    /// A track has one configuration, which is in the header: libav would take another one that comes with
+    /// a packet for the whole track.
+    fn checked(&self, track: usize, mut packet: Packet) -> Result<Packet> {
+        match packet.new_extradata() {
+            None => {}
+            Some(new) if new == self.configurations[track] => packet.clear_side_data(),
+            Some(_) => {
+                return Err(Error::new(ErrorKind::Unsupported, "the codec's configuration changes inside a segment")
+                    .with_hint("one track cannot hold both"));
+            }
         }
+        Ok(packet)
     }
 
     /// Writes the trailer, and puts `moov` to the front where it belongs there.
@@ -110,10 +125,6 @@ impl OutputFile {
             faststart::arrange(&file, reserved)?;
         }
         Ok(Written { file: Some(file) })
-    }
-
-    pub(crate) fn format(&self) -> Format {
-        self.format
     }
 }
 

@@ -13,15 +13,33 @@ use crate::time::Nanos;
 /// Media may be so much shorter than announced before anything is made of it.
 const SHORT: Nanos = Nanos::from_ms(300);
 /// A hole behind a segment, from which on it counts.
-const HOLE: Nanos = Nanos::from_ms(500);
+const HOLE: Nanos = Nanos::from_ms(150);
+/// Packets that a segment holds at least for its length to say anything: a slide show has holes everywhere.
+const TELLING_PACKETS: u64 = 8;
+/// Segments before one, by which its playlist's honesty is judged.
+const TELLING_SEGMENTS: usize = 8;
 
 /// One segment as it was met.
 #[derive(Debug, Clone, Default)]
 struct Met {
     ending: Option<Ending>,
     packets: u64,
-    /// Earliest and latest presentation time, on the input's own unwrapped clock.
-    span: Option<(Nanos, Nanos)>,
+    /// For each track: earliest and latest presentation time, on the input's own unwrapped clock.
+    spans: Vec<(usize, Nanos, Nanos)>,
+}
+
+impl Met {
+    /// Earliest and latest presentation time of all tracks; `None` if no packet tells.
+    fn span(&self) -> Option<(Nanos, Nanos)> {
+        let start = self.spans.iter().map(|(_, start, _)| *start).min()?;
+        let end = self.spans.iter().map(|(_, _, end)| *end).max()?;
+        Some((start, end))
+    }
+
+    /// Length of the shortest track.
+    fn shortest(&self) -> Nanos {
+        self.spans.iter().map(|(_, start, end)| end.minus(*start)).min().unwrap_or_default()
+    }
 }
 
 /// The account of one input's segments.
@@ -42,11 +60,13 @@ impl Audit {
     }
 
     /// A packet of a segment, with the time it is presented.
-    pub(crate) fn packet(&mut self, segment: usize, span: Option<(Nanos, Nanos)>) {
+    pub(crate) fn packet(&mut self, segment: usize, track: usize, span: Option<(Nanos, Nanos)>) {
         let met = &mut self.met[segment];
         met.packets += 1;
-        if let Some((start, end)) = span {
-            met.span = Some(met.span.map_or((start, end), |(a, b)| (a.min(start), b.max(end))));
+        let Some((start, end)) = span else { return };
+        match met.spans.iter_mut().find(|(t, ..)| *t == track) {
+            Some((_, first, last)) => (*first, *last) = ((*first).min(start), (*last).max(end)),
+            None => met.spans.push((track, start, end)),
         }
     }
 
@@ -120,7 +140,9 @@ impl Audit {
     fn shortage(&self, position: usize, structure: Structure) -> Option<String> {
         let met = &self.met[position];
         let announced = self.segments[position].duration;
-        let held = met.span.map_or(Nanos::ZERO, |(start, end)| end.minus(start));
+        let length = met.span().map_or(Nanos::ZERO, |(start, end)| end.minus(start));
+        // What is torn for certain may have lost one track earlier than another.
+        let held = if structure == Structure::Whole { length } else { met.shortest() };
         let short = announced.map_or(Nanos::ZERO, |announced| announced.minus(held));
         let clearly_short = short > SHORT.max(Nanos(announced.unwrap_or_default().0 / 10));
         let hole = self.hole_behind(position);
@@ -128,21 +150,41 @@ impl Audit {
             Some(a) => format!("it is cut short: {:.3} s of the announced {:.3} s", held.seconds(), a.seconds()),
             None => format!("it is cut short: {:.3} s are missing before the next", hole.seconds()),
         };
+        let unexplained = self.follows_nothing(position) && self.tells_the_truth(position);
         match structure {
             Structure::Cut { missing_bytes } => {
                 Some(format!("it is cut short: {missing_bytes} bytes are missing at its end at least"))
             }
             Structure::Torn | Structure::Damaged { .. } if clearly_short => Some(told()),
             Structure::Torn | Structure::Damaged { .. } if announced.is_none() && hole > HOLE => Some(told()),
-            _ if clearly_short && hole > HOLE && hole.0 > short.0 / 2 => Some(told()),
+            _ if clearly_short && hole > HOLE && hole.0 > short.0 / 2 && met.packets >= TELLING_PACKETS => Some(told()),
+            _ if clearly_short && unexplained && met.packets >= TELLING_PACKETS => Some(told()),
             _ => None,
         }
+    }
+
+    /// No segment follows whose start could show a hole.
+    fn follows_nothing(&self, position: usize) -> bool {
+        self.segments.get(position + 1).is_none_or(|next| next.discontinuity)
+    }
+
+    /// The EXTINFs so far were those of the media, and this one is no mere repetition of a target duration.
+    fn tells_the_truth(&self, position: usize) -> bool {
+        let announced = |n: usize| self.segments[n].duration;
+        let true_to_media = |n: usize| {
+            let length = self.met[n].span().map(|(start, end)| end.minus(start));
+            length.zip(announced(n)).is_some_and(|(l, a)| (l.0 - a.0).abs() < SHORT.0.max(a.0 / 10))
+        };
+        let before = position.saturating_sub(TELLING_SEGMENTS)..position;
+        before.len() >= 2
+            && before.clone().all(true_to_media)
+            && before.clone().any(|n| announced(n) != announced(position))
     }
 
     /// Time between the end of a segment and the start of the next that was read, if that is the next in the list.
     fn hole_behind(&self, position: usize) -> Nanos {
         let next = self.met.get(position + 1).filter(|_| !self.segments[position + 1].discontinuity);
-        match (self.met[position].span, next.and_then(|met| met.span)) {
+        match (self.met[position].span(), next.and_then(Met::span)) {
             (Some((_, end)), Some((start, _))) => start.minus(end),
             _ => Nanos::ZERO,
         }

@@ -171,11 +171,12 @@ impl<'a> Writer<'a> {
                     if map.is_none() && self.settings.on_change == OnChange::Fail {
                         return Err(self.changed(input, first_segment, &streams));
                     }
+                    self.count_discontinuity(input, boundary);
                     self.sources[input].put_back(Demuxed::Session { first_segment, container, streams, dropped });
                     self.leave(input, Standing::Parked);
                 } else if let Some(map) = map {
                     self.note_dropped(dropped);
-                    self.discontinuities += u64::from(boundary == Boundary::Marked);
+                    self.count_discontinuity(input, boundary);
                     self.sources[input].begin_session(container, streams, &map);
                     self.timeline.begin_session(input, boundary, first_segment);
                 }
@@ -183,6 +184,11 @@ impl<'a> Writer<'a> {
             Demuxed::End => self.leave(input, Standing::Ended),
         }
         Ok(())
+    }
+
+    /// Renditions repeat the discontinuities of the main input.
+    fn count_discontinuity(&mut self, input: usize, boundary: Boundary) {
+        self.discontinuities += u64::from(input == 0 && boundary == Boundary::Marked);
     }
 
     /// How a session follows the one before it.

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::mux::TrackRole;
 use crate::options::Limits;
 use crate::playlist::Segment;
-use crate::time::{Nanos, TimeBase};
+use crate::time::{Nanos, TimeBase, rescale_ticks};
 use crate::timeline::{Item, nearest_wrapped};
 
 /// Packets that are looked through for the first one of each stream.
@@ -161,7 +161,7 @@ impl Source {
     pub(super) fn item(&mut self, demuxed: DemuxedPacket) -> Option<Item<Packet>> {
         let stamp = self.stamp(&demuxed)?;
         let span = self.span(stamp.wraps, &demuxed);
-        self.audit.packet(demuxed.segment, span);
+        self.audit.packet(demuxed.segment, stamp.track, span);
         Some(stamp.with_payload(demuxed.packet))
     }
 
@@ -178,7 +178,10 @@ impl Source {
         let rate = stream.parameters.sample_rate_hz().and_then(TimeBase::per_second);
         // Only where the container's clock cannot say it: MP4 counts in samples itself.
         let coarse = stream.kind == MediaKind::Audio && (stream.wraps || clock != Clock::Container);
-        let samples = coarse.then(|| stream.parameters.packet_samples(data.len())).flatten();
+        let known = || stream.parameters.packet_samples(data.len());
+        // E-AC-3 and others tell only their parser, which libav turns into a duration.
+        let counted = || u32::try_from(rescale_ticks(packet.duration()?, stream.time_base, rate?)).ok();
+        let samples = coarse.then(|| known().or_else(counted)).flatten().filter(|n| *n > 0);
         let time = |samples: u32| rate.map(|rate| Nanos::from_ticks(i64::from(samples), rate));
         let mut item = Item {
             track: (*track)?,

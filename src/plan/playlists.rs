@@ -25,8 +25,7 @@ impl<'a> Reader<'a> {
     fn new(base: &Base, options: &'a Options, purpose: Purpose) -> Result<Self> {
         let policy = match base {
             Base::Folder(folder) => PathPolicy::playlist(folder, &options.allow_paths)?,
-            // What a playlist from the web names is on the web.
-            Base::Url(_) => PathPolicy::Below(Vec::new()),
+            Base::Url(_) => PathPolicy::Nothing,
         };
         Ok(Self { options, policy, purpose, warnings: Vec::new() })
     }

@@ -88,9 +88,11 @@ pub(super) fn resolve(reference: &str, base: &Base, slot: Slot, limits: &Limits)
     }
 }
 
-/// The scheme of a reference (RFC 3986, 3.1), which includes `a` of `a:b.ts` and of `C:\a.ts`.
+/// The scheme of a reference (RFC 3986, 3.1), which includes `a` of `a:b.ts` and of `C:\a.ts`, and
+/// what libav takes for one with options before the colon (`subfile,,start,0,end,9,,:`).
 fn scheme(reference: &str) -> Option<&str> {
     let (scheme, _) = reference.split_once(':')?;
+    let scheme = scheme.split(',').next()?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     is_scheme.then_some(scheme)

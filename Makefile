@@ -1,0 +1,33 @@
+# Everything a newcomer needs: make demo, make test. `make help` lists the rest.
+.POSIX:
+.PHONY: help deps demo test lint bench fixtures
+
+DEMO = demo/fmp4-separate-audio.mp4
+
+help: ## This list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+deps: ## Install what is missing: libav's headers, pkg-config, libclang, ffprobe, strace
+	@sh scripts/deps.sh
+
+demo: deps ## Build the command, merge a fixture into demo/, print its report
+	cargo build --release --locked
+	@mkdir -p demo
+	cargo run --release --locked --quiet -- merge fixtures/fmp4-separate-audio/index.m3u8 -o $(DEMO) -y --json
+
+test: deps ## Run all tests
+	cargo test --locked
+
+lint: deps ## Check formatting, lints, layering, documentation and licences
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo check --locked --lib --no-default-features
+	cargo test --locked --test layering
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --lib
+	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo 'cargo-deny is not installed: licences and advisories were not checked'; fi
+
+bench: deps ## Measure merging
+	cargo bench --locked
+
+fixtures: ## Make fixtures/ again (needs the ffmpeg command, openssl and python3)
+	bash fixtures/make.sh

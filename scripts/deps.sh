@@ -1,0 +1,68 @@
+#!/bin/sh
+# Installs what avweld needs to build and to be tested, as far as it is missing.
+# usage: scripts/deps.sh [--check]    --check only says what is missing, and exits 1 where something is
+set -eu
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# libclang is loaded by bindgen at build time, so it is looked for where bindgen looks.
+has_libclang() {
+    [ -n "${LIBCLANG_PATH:-}" ] && return 0
+    for f in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib/libclang*.so* \
+        /usr/lib64/libclang*.so* /usr/lib64/llvm*/lib*/libclang*.so* \
+        /opt/homebrew/opt/llvm/lib/libclang.dylib /usr/local/opt/llvm/lib/libclang.dylib \
+        /Library/Developer/CommandLineTools/usr/lib/libclang.dylib; do
+        [ -e "$f" ] && return 0
+    done
+    return 1
+}
+
+missing=
+need() { missing="$missing $1"; }
+has cc || need compiler
+has pkg-config || need pkg-config
+{ has pkg-config && pkg-config --exists libavformat libavcodec libavutil; } || need libav
+has_libclang || need libclang
+has ffprobe || need ffprobe
+[ "$(uname -s)" != Linux ] || has strace || need strace
+
+has cargo || { echo "cargo is missing: install Rust 1.88 or newer from https://rustup.rs" >&2; exit 1; }
+[ -n "$missing" ] || exit 0
+echo "missing:$missing" >&2
+[ "${1:-}" != --check ] || exit 1
+
+sudo=
+[ "$(id -u)" -eq 0 ] || sudo=sudo
+packages=
+# The packages of what is missing, by the names given: compiler pkg-config libav libclang ffprobe strace.
+pick() {
+    for m in $missing; do
+        case $m in
+            compiler) packages="$packages $1" ;;
+            pkg-config) packages="$packages $2" ;;
+            libav) packages="$packages $3" ;;
+            libclang) packages="$packages $4" ;;
+            ffprobe) packages="$packages $5" ;;
+            strace) packages="$packages $6" ;;
+        esac
+    done
+}
+
+# $packages and $sudo are split into words on purpose.
+if has apt-get; then
+    pick gcc pkg-config "libavformat-dev libavcodec-dev libavutil-dev" "clang libclang-dev" ffmpeg strace
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get update
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
+elif has dnf; then
+    pick gcc pkgconf-pkg-config ffmpeg-free-devel "clang clang-devel" ffmpeg-free strace
+    $sudo dnf install -y $packages
+elif has pacman; then
+    pick gcc pkgconf ffmpeg clang ffmpeg strace
+    $sudo pacman -Sy --noconfirm --needed $packages
+elif has brew; then
+    pick llvm pkgconf ffmpeg llvm ffmpeg ""
+    brew install $packages
+else
+    echo "no apt-get, dnf, pacman or brew: install it by hand" >&2
+    exit 1
+fi

@@ -1,0 +1,12 @@
+//! Runs the command on real input and judges what comes out with ffprobe and an independent MP4 parser.
+#![cfg(feature = "cli")]
+
+mod bad_input;
+mod boxes;
+mod corpus;
+mod expected;
+mod fixtures;
+mod judge;
+mod output;
+mod sandbox;
+mod sealed;

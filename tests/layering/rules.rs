@@ -3,7 +3,7 @@
 use crate::tokens::{Token, matches, names_below, test_items, tokens};
 
 /// The layer of each module at the top of the tree; a module uses strictly lower ones.
-const LAYERS: [(&str, u8); 23] = [
+const LAYERS: [(&str, u8); 22] = [
     ("error", 0),
     ("time", 1),
     ("cancel", 1),
@@ -17,16 +17,15 @@ const LAYERS: [(&str, u8); 23] = [
     ("av", 3),
     ("fetch", 4),
     ("workspace", 4),
-    ("demux", 4),
-    ("mux", 4),
-    ("pipeline", 5),
-    ("plan", 5),
-    ("job", 6),
-    ("merge", 6),
-    ("inspect", 6),
-    ("service", 7),
-    (LIB, 8),
-    (BIN, 9),
+    ("demux", 5),
+    ("mux", 6),
+    ("pipeline", 7),
+    ("plan", 7),
+    ("job", 8),
+    ("inspect", 8),
+    ("service", 9),
+    (LIB, 10),
+    (BIN, 11),
 ];
 const LIB: &str = "lib";
 const BIN: &str = "bin";
@@ -195,7 +194,7 @@ impl File<'_> {
         // What is no module is a name that lib.rs lends out again.
         let (target, to) = match layer(name) {
             Some(to) => (name, to),
-            None if name.starts_with(char::is_uppercase) || name == "*" => (LIB, 8),
+            None if name.starts_with(char::is_uppercase) || name == "*" => (LIB, 10),
             None => {
                 out.push(self.fault(at, format_args!("module `{name}` has no layer: give it one in tests/layering")));
                 return;

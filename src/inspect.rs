@@ -26,7 +26,8 @@ pub struct Inspection {
     pub variants: Vec<VariantInfo>,
     /// Renditions of a multivariant playlist.
     pub renditions: Vec<RenditionInfo>,
-    /// The media playlists that a merge with these options would read, the main one first.
+    /// The media playlists that a merge with these options would read, the main one first. One that
+    /// cannot be read is not among them: a warning tells why.
     pub inputs: Vec<InputInfo>,
     /// What is odd, one line each.
     pub warnings: Vec<String>,
@@ -40,9 +41,9 @@ pub struct VariantInfo {
     pub index: usize,
     /// Its playlist, without query.
     pub uri: String,
-    /// Bits a second.
+    /// Its highest bandwidth, in bits a second; 0 if the playlist does not say.
     pub bandwidth: u64,
-    /// `WIDTHxHEIGHT`.
+    /// `WIDTHxHEIGHT` in pixels; `None` if the playlist does not say, as for all that follows.
     pub resolution: Option<String>,
     /// Frames a second.
     pub frame_rate: Option<f64>,
@@ -64,7 +65,7 @@ pub struct RenditionInfo {
     pub group: String,
     /// Its name.
     pub name: String,
-    /// Its language.
+    /// Its language tag; `None` if the playlist does not say.
     pub language: Option<String>,
     /// Marked DEFAULT.
     pub default: bool,
@@ -82,27 +83,27 @@ pub struct InputInfo {
     pub uri: String,
     /// Number of segments.
     pub segments: u64,
-    /// Media sequence number of the first.
+    /// Media sequence number of the first; 0 without a playlist.
     pub media_sequence: u64,
-    /// Sum of the durations that the playlist gives, in seconds.
+    /// Sum of the durations that the playlist gives, in seconds; `None` if it does not give all, or there is none.
     pub duration_s: Option<f64>,
-    /// The playlist says that it is complete.
+    /// The playlist says that it is complete; true without a playlist.
     pub ended: bool,
-    /// Marked discontinuities.
+    /// Discontinuities that the playlist marks before any segment but the first.
     pub discontinuities: u64,
     /// Segments marked as gaps.
     pub gaps: u64,
     /// Different init sections.
     pub init_sections: u64,
-    /// Encryption methods in use: `AES-128`.
+    /// Encryption methods in use, each once, in order of appearance: `AES-128`, `SAMPLE-AES (FairPlay)`.
     pub encryption: Vec<String>,
     /// What the first segment's bytes are: `ts`, `fmp4`, `aac`, `mp3`, `ac3`, `eac3`; `None` if there is no telling.
     pub container: Option<&'static str>,
-    /// Streams of the first segment.
+    /// Streams of the first segment that is no gap; empty if it could not be read.
     pub streams: Vec<StreamInfo>,
 }
 
-/// A stream.
+/// A stream of a sequence's first segment: those that can be merged first, then those that cannot.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct StreamInfo {
@@ -110,15 +111,15 @@ pub struct StreamInfo {
     pub kind: &'static str,
     /// libav's name of the codec.
     pub codec: String,
-    /// Language tag.
+    /// Language tag by the container; `None` if it does not say.
     pub language: Option<String>,
-    /// Pixels.
+    /// Width in pixels; `None` for what is no video or would be left out of a merge.
     pub width: Option<u32>,
-    /// Pixels.
+    /// Height in pixels; `None` as for the width.
     pub height: Option<u32>,
-    /// Samples a second.
+    /// Samples a second; `None` for what is no audio or would be left out of a merge.
     pub sample_rate_hz: Option<u32>,
-    /// Number of channels.
+    /// Number of channels; `None` as for the sample rate.
     pub channels: Option<u32>,
 }
 
@@ -129,8 +130,9 @@ pub struct StreamInfo {
 /// a local file, a first segment that cannot be read.
 ///
 /// # Errors
-/// As for [`Job::run`](crate::Job::run), as far as they concern the first playlist, the choice of
-/// variant and renditions, or the names of files and folders.
+/// `NotFound`, `Denied` or `Io` for an input that cannot be read, `Playlist` or `Limit` for a first playlist
+/// that is malformed or too large, `Usage` for a variant or language that it does not have, `Unsupported` for
+/// a URL. Without a playlist also what [`Job::run`](crate::Job::run) would say of the first file.
 pub fn inspect(input: &Input, options: &Options) -> Result<Inspection> {
     let _log = LogScope::enter();
     let plan = plan(input, options, Purpose::Inspect)?;

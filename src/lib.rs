@@ -100,9 +100,9 @@
 //! async program on one for blocking work. [`Observer`]s are called on the job's thread. A [`CancelToken`] may be
 //! cancelled from any; the job then ends within moments, also where it is inside libav.
 //!
-//! The library does not print, exit, read the environment, install signal handlers or set libav's log level.
-//! Temporary files go to [`Options::temp_dir`] or the system's temporary folder, and the unfinished output
-//! to the folder of its target.
+//! The library does not print, exit, install signal handlers or set libav's log level, and of the environment
+//! it only wants to know where temporary files go, unless [`Options::temp_dir`] says so. The unfinished output
+//! stands under a temporary name in the folder of its target.
 //!
 //! # Units
 //!
@@ -146,7 +146,7 @@ pub use options::{
 };
 pub use report::{DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
 
-/// libav's versions as this build runs with them: libavformat, libavcodec, libavutil.
+/// libav's versions as this program runs with them, each with its library's name: libavformat, libavcodec, libavutil.
 pub fn libav_versions() -> [(&'static str, String); 3] {
     let show = |v: u32| format!("{}.{}.{}", v >> 16, (v >> 8) & 0xff, v & 0xff);
     [

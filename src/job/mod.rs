@@ -55,23 +55,33 @@ impl Job {
         self
     }
 
-    /// Who hears of the job's events.
+    /// Who hears of the job's events; by default nobody. Called on the thread that runs the job.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
         self
     }
 
-    /// What cancels the job.
+    /// What cancels the job; by default nothing does.
     pub fn cancel_token(mut self, token: CancelToken) -> Self {
         self.cancel = token;
         self
     }
 
-    /// Runs the job on the calling thread and blocks until it is done.
+    /// Runs the job on the calling thread and blocks until it is done: until the output is on disk under its
+    /// final name, or nothing of it is left.
     ///
     /// # Errors
-    /// One error that tells its kind, and the segment and stream at fault where there is one.
-    /// No output file is left then, and no temporary one.
+    /// One error, with the segment and stream at fault where there is one. The output's path is then as it
+    /// was, and no temporary file is left, unless [`Options::keep_temp`] says so.
+    ///
+    /// - `Exists`, `CannotCreate`: the output, or a workspace, before anything is read.
+    /// - `NotFound`, `Denied`: the input, or a file that it names and may not.
+    /// - `Usage`: a variant or a language that the playlist does not have, a format that a stream cannot take.
+    /// - `Playlist`, `Media`, `Key`: an input that is malformed, cut short or not to be decrypted.
+    /// - `Unsupported`, `Limit`: an input, or a change in it, that avweld or the format cannot do.
+    /// - `Io`, `DiskFull`: reading and writing.
+    /// - `Cancelled`: the token was cancelled.
+    /// - `Internal`: a fault of avweld, a panic in the job included.
     pub fn run(self) -> Result<Report> {
         let cancel = self.cancel.clone();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.run_inside())).unwrap_or_else(|panic| {

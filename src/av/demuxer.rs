@@ -8,7 +8,7 @@ use ffmpeg_next::ffi;
 use super::error::{EOF, from_code, no_memory};
 use super::io::{Avio, Reader};
 use super::packet::Packet;
-use super::params::Parameters;
+use super::params::{CodecId, Parameters};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{Nanos, TimeBase};
@@ -81,6 +81,13 @@ pub(crate) struct Stream {
     pub(crate) wraps: bool,
     /// A still picture that goes with audio.
     pub(crate) attached_picture: bool,
+}
+
+impl Stream {
+    /// AAC in ADTS frames, which MP4 and Matroska do not take: the configuration is in the frames.
+    pub(crate) fn is_adts(&self) -> bool {
+        self.parameters.codec() == CodecId::AAC && self.parameters.extradata().is_empty()
+    }
 }
 
 /// An open input context, and the reader it reads from.

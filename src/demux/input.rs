@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::feed::{Feed, SegmentEnd};
-use super::streams::{Dropped, InputRole, SourceStream, select};
-use crate::av::{Demuxer, DemuxerKind, Packet, Probing};
+use super::streams::{Dropped, InputRole, select};
+use crate::av::{Demuxer, DemuxerKind, Packet, Probing, Stream};
 use crate::cancel::CancelToken;
 use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};
@@ -31,7 +31,7 @@ pub(crate) enum Demuxed {
     Session {
         first_segment: usize,
         container: Container,
-        streams: Vec<SourceStream>,
+        streams: Vec<Stream>,
         dropped: Vec<Dropped>,
     },
     Packet(DemuxedPacket),
@@ -151,7 +151,7 @@ impl InputDemuxer {
             demuxer.discard(*index)?;
         }
         for (n, stream) in selection.taken.iter().enumerate() {
-            self.stream_map[stream.av_index] = Some(n);
+            self.stream_map[stream.index] = Some(n);
         }
         if selection.taken.is_empty() {
             let found: Vec<String> = selection.dropped.iter().map(|d| format!("{} ({})", d.codec, d.reason)).collect();

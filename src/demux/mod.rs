@@ -10,4 +10,4 @@ mod streams;
 
 pub(crate) use feed::{Ending, SegmentEnd};
 pub(crate) use input::{Demuxed, DemuxedPacket, InputDemuxer, InputSource};
-pub(crate) use streams::{Dropped, InputRole, SourceStream};
+pub(crate) use streams::{Dropped, InputRole};

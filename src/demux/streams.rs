@@ -1,7 +1,6 @@
 //! Which streams of a session are taken.
 
-use crate::av::{CodecId, MediaKind, Parameters, Stream};
-use crate::time::TimeBase;
+use crate::av::{MediaKind, Stream};
 
 /// What an input is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,21 +13,6 @@ pub(crate) enum InputRole {
     AudioOnly,
 }
 
-/// A stream that is taken.
-pub(crate) struct SourceStream {
-    pub(crate) kind: MediaKind,
-    pub(crate) parameters: Parameters,
-    pub(crate) time_base: TimeBase,
-    pub(crate) language: Option<String>,
-    /// Frames a second; `None` if not known.
-    pub(crate) frame_rate: Option<f64>,
-    /// Timestamps wrap at 2^33.
-    pub(crate) wraps: bool,
-    /// AAC in ADTS frames, which MP4 and Matroska do not take.
-    pub(crate) adts: bool,
-    pub(super) av_index: usize,
-}
-
 /// A stream that is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dropped {
@@ -38,7 +22,7 @@ pub(crate) struct Dropped {
 }
 
 pub(super) struct Selection {
-    pub(super) taken: Vec<SourceStream>,
+    pub(super) taken: Vec<Stream>,
     /// libav's indexes of the others.
     pub(super) left: Vec<usize>,
     pub(super) dropped: Vec<Dropped>,
@@ -50,7 +34,7 @@ pub(super) fn select(streams: Vec<Stream>, programs: &[Vec<usize>], role: InputR
     let mut selection = Selection { taken: Vec::new(), left: Vec::new(), dropped: Vec::new() };
     for stream in streams {
         match refusal(&stream, program, role) {
-            None => selection.taken.push(taken(stream)),
+            None => selection.taken.push(stream),
             Some(reason) => {
                 selection.left.push(stream.index);
                 selection.dropped.push(Dropped {
@@ -96,18 +80,4 @@ fn refusal(stream: &Stream, program: Option<&[usize]>, role: InputRole) -> Optio
         _ => return None,
     };
     Some(reason.to_owned())
-}
-
-fn taken(stream: Stream) -> SourceStream {
-    let adts = stream.parameters.codec() == CodecId::AAC && stream.parameters.extradata().is_empty();
-    SourceStream {
-        kind: stream.parameters.kind(),
-        time_base: stream.time_base,
-        language: stream.language,
-        frame_rate: stream.frame_rate,
-        wraps: stream.wraps,
-        adts,
-        av_index: stream.index,
-        parameters: stream.parameters,
-    }
 }

@@ -1,7 +1,6 @@
 //! What becomes a track of the output.
 
-use crate::av::{BitstreamFilter, MediaKind, Packet, Parameters};
-use crate::demux::SourceStream;
+use crate::av::{BitstreamFilter, MediaKind, Packet, Parameters, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Format;
 use crate::time::TimeBase;
@@ -36,9 +35,9 @@ pub(crate) struct TrackPlan {
 impl TrackPlan {
     /// Plans a track for a stream. `first` is the stream's first packet, if it is known: a filter
     /// may need it to tell what the header must say.
-    pub(crate) fn new(stream: &SourceStream, role: &TrackRole, format: Format, first: Option<&Packet>) -> Result<Self> {
+    pub(crate) fn new(stream: &Stream, role: &TrackRole, format: Format, first: Option<&Packet>) -> Result<Self> {
         let mut parameters = stream.parameters.try_clone()?;
-        if stream.adts
+        if stream.is_adts()
             && format != Format::Ts
             && let Some(first) = first
             && let Some(filtered) = BitstreamFilter::adts_to_asc(&parameters)?.filter(first.try_clone()?)?
@@ -48,7 +47,7 @@ impl TrackPlan {
         }
         let language = role.language.as_ref().or(stream.language.as_ref());
         Ok(Self {
-            kind: stream.kind,
+            kind: stream.parameters.kind(),
             parameters,
             source: stream.parameters.try_clone()?,
             time_base: stream.time_base,

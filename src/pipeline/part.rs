@@ -5,10 +5,10 @@ use std::fs::File;
 use super::Settings;
 use super::source::Source;
 use super::tell::Teller;
-use crate::av::Packet;
+use crate::av::{Packet, Stream};
 use crate::cancel::CancelToken;
 use crate::container::Container;
-use crate::demux::{Demuxed, DemuxedPacket, Dropped, SourceStream};
+use crate::demux::{Demuxed, DemuxedPacket, Dropped};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mux::{Expected, OutputFile, Sink, TrackPlan, origin};
 use crate::options::{OnChange, OnDiscontinuity};
@@ -63,7 +63,7 @@ struct Writer<'a> {
 struct Opened {
     first_segment: usize,
     container: Container,
-    streams: Vec<SourceStream>,
+    streams: Vec<Stream>,
 }
 
 /// Writes a part.
@@ -100,7 +100,7 @@ impl<'a> Writer<'a> {
             let first = source.first_packets(streams)?;
             let mut numbers = Vec::new();
             for (stream, first) in streams.iter().zip(&first) {
-                let default_of_kind = !tracks.iter().any(|t: &TrackPlan| t.kind == stream.kind);
+                let default_of_kind = !tracks.iter().any(|t: &TrackPlan| t.kind == stream.parameters.kind());
                 let mut track = TrackPlan::new(stream, &source.role, settings.format, first.as_ref())?;
                 track.default |= default_of_kind;
                 numbers.push(tracks.len());
@@ -207,12 +207,12 @@ impl<'a> Writer<'a> {
     }
 
     /// The tracks that a session's streams go on in; `None` if they don't fit.
-    fn matching_tracks(&self, input: usize, streams: &[SourceStream]) -> Option<Vec<Option<usize>>> {
+    fn matching_tracks(&self, input: usize, streams: &[Stream]) -> Option<Vec<Option<usize>>> {
         let mut free = self.input_tracks[input].clone();
         streams
             .iter()
             .map(|stream| {
-                let same_kind = |t: &usize| self.tracks[*t].kind == stream.kind;
+                let same_kind = |t: &usize| self.tracks[*t].kind == stream.parameters.kind();
                 // By what they carry first, and by their order where several carry the same.
                 let n = free.iter().position(|t| same_kind(t) && self.tracks[*t].source.fits(&stream.parameters))?;
                 Some(Some(free.remove(n)))
@@ -220,10 +220,11 @@ impl<'a> Writer<'a> {
             .collect()
     }
 
-    fn changed(&self, input: usize, segment: usize, streams: &[SourceStream]) -> Error {
+    fn changed(&self, input: usize, segment: usize, streams: &[Stream]) -> Error {
         let describe = |kind, text: &str| format!("{kind} {text}");
         let old: Vec<String> = self.input_tracks[input].iter().map(|t| self.tracks[*t].describe()).collect();
-        let new: Vec<String> = streams.iter().map(|s| describe(s.kind.name(), &s.parameters.describe())).collect();
+        let new: Vec<String> =
+            streams.iter().map(|s| describe(s.parameters.kind().name(), &s.parameters.describe())).collect();
         let message = format!("codec parameters change from {} to {}", old.join(", "), new.join(", "));
         let segment = &self.sources[input].segments[segment];
         Error::new(ErrorKind::Unsupported, message)

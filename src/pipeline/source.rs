@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::audit::Audit;
 use super::tell::Teller;
-use crate::av::{MediaKind, Packet};
+use crate::av::{MediaKind, Packet, Stream};
 use crate::cancel::CancelToken;
 use crate::container::Container;
-use crate::demux::{Demuxed, DemuxedPacket, Ending, InputDemuxer, InputSource, SourceStream};
+use crate::demux::{Demuxed, DemuxedPacket, Ending, InputDemuxer, InputSource};
 use crate::error::Result;
 use crate::mux::TrackRole;
 use crate::options::Limits;
@@ -29,7 +29,7 @@ pub(crate) struct PlannedInput {
 struct Feeding {
     /// The track it feeds; `None` if it is left out.
     track: Option<usize>,
-    stream: SourceStream,
+    stream: Stream,
 }
 
 /// How a session's packets are timed.
@@ -114,9 +114,9 @@ impl Source {
     }
 
     /// The first packet of each stream of a session that was just begun; reads ahead for it.
-    pub(super) fn first_packets(&mut self, streams: &[SourceStream]) -> Result<Vec<Option<Packet>>> {
+    pub(super) fn first_packets(&mut self, streams: &[Stream]) -> Result<Vec<Option<Packet>>> {
         let mut first: Vec<Option<Packet>> = streams.iter().map(|_| None).collect();
-        let mut wanted = streams.iter().filter(|s| s.adts).count();
+        let mut wanted = streams.iter().filter(|s| s.is_adts()).count();
         while wanted > 0 && self.queue.len() < FIRST_PACKETS {
             let event = self.demuxer.read()?;
             let ends = matches!(event, Demuxed::Session { .. } | Demuxed::End);
@@ -124,7 +124,7 @@ impl Source {
                 && first[*stream].is_none()
             {
                 first[*stream] = Some(packet.try_clone()?);
-                wanted -= usize::from(streams[*stream].adts);
+                wanted -= usize::from(streams[*stream].is_adts());
             }
             self.queue.push_back(event);
             if ends {
@@ -135,7 +135,7 @@ impl Source {
     }
 
     /// A session begins; `tracks` says which track each of its streams feeds.
-    pub(super) fn begin_session(&mut self, container: Container, streams: Vec<SourceStream>, tracks: &[Option<usize>]) {
+    pub(super) fn begin_session(&mut self, container: Container, streams: Vec<Stream>, tracks: &[Option<usize>]) {
         self.container = Some(container);
         self.clock = None;
         self.feeding =
@@ -143,7 +143,7 @@ impl Source {
     }
 
     /// The present session once more, for the next file: it goes on there.
-    pub(super) fn reopen(&mut self) -> (usize, Container, Vec<SourceStream>) {
+    pub(super) fn reopen(&mut self) -> (usize, Container, Vec<Stream>) {
         let streams = self.feeding.drain(..).map(|feeding| feeding.stream).collect();
         (self.last_segment.unwrap_or(0), self.container.unwrap_or(Container::Mp4), streams)
     }
@@ -177,7 +177,7 @@ impl Source {
         let data = packet.data();
         let rate = stream.parameters.sample_rate_hz().and_then(TimeBase::per_second);
         // Only where the container's clock cannot say it: MP4 counts in samples itself.
-        let coarse = stream.kind == MediaKind::Audio && (stream.wraps || clock != Clock::Container);
+        let coarse = stream.parameters.kind() == MediaKind::Audio && (stream.wraps || clock != Clock::Container);
         let known = || stream.parameters.packet_samples(data.len());
         // E-AC-3 and others tell only their parser, which libav turns into a duration.
         let counted = || u32::try_from(rescale_ticks(packet.duration()?, stream.time_base, rate?)).ok();

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use crate::av::LogScope;
+use crate::av::{LogScope, Stream};
 use crate::cancel::CancelToken;
 use crate::container::Container;
-use crate::demux::{Demuxed, Dropped, InputDemuxer, InputRole, InputSource, SourceStream};
+use crate::demux::{Demuxed, Dropped, InputDemuxer, InputRole, InputSource};
 use crate::error::Result;
 use crate::input::Input;
 use crate::options::{OnGap, Options};
@@ -231,10 +231,10 @@ fn first_segment(mut listed: Listed, options: &Options) -> Result<Option<(Contai
     }
 }
 
-fn taken(stream: SourceStream) -> StreamInfo {
+fn taken(stream: Stream) -> StreamInfo {
     let size = stream.parameters.size();
     StreamInfo {
-        kind: stream.kind.name(),
+        kind: stream.parameters.kind().name(),
         codec: stream.parameters.codec().name(),
         language: stream.language,
         width: size.map(|(width, _)| width),

@@ -18,14 +18,14 @@ const LAYERS: [(&str, u8); 22] = [
     ("fetch", 4),
     ("workspace", 4),
     ("demux", 5),
-    ("mux", 6),
-    ("pipeline", 7),
-    ("plan", 7),
-    ("job", 8),
-    ("inspect", 8),
-    ("service", 9),
-    (LIB, 10),
-    (BIN, 11),
+    ("mux", 5),
+    ("pipeline", 6),
+    ("plan", 6),
+    ("job", 7),
+    ("inspect", 7),
+    ("service", 8),
+    (LIB, 9),
+    (BIN, 10),
 ];
 const LIB: &str = "lib";
 const BIN: &str = "bin";
@@ -194,7 +194,7 @@ impl File<'_> {
         // What is no module is a name that lib.rs lends out again.
         let (target, to) = match layer(name) {
             Some(to) => (name, to),
-            None if name.starts_with(char::is_uppercase) || name == "*" => (LIB, 10),
+            None if name.starts_with(char::is_uppercase) || name == "*" => (LIB, 9),
             None => {
                 out.push(self.fault(at, format_args!("module `{name}` has no layer: give it one in tests/layering")));
                 return;

@@ -99,6 +99,9 @@ impl File<'_> {
         if SPAWNERS.contains(&word) && self.is(at + 1, &["("]) || self.names(at, "process", &["Command"]) {
             out.push(self.fault(at, "a process is spawned"));
         }
+        if word == "set_times" && !["av", "mux"].contains(&self.top()) {
+            out.push(self.fault(at, "a packet's timestamps are set outside src/mux"));
+        }
         if (word == "todo" || word == "unimplemented") && self.is(at + 1, &["!"]) {
             out.push(self.fault(at, format_args!("`{word}!`")));
         }

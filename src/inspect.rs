@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::input::Input;
 use crate::options::{OnGap, Options};
 use crate::plan::{Choice, Listed, Purpose, plan};
-use crate::playlist::{InitSection, Location, RenditionKind, Segment};
+use crate::playlist::{InitSection, RenditionKind, Segment};
 use crate::time::Nanos;
 use crate::workspace::Workspace;
 
@@ -39,7 +39,7 @@ pub struct Inspection {
 pub struct VariantInfo {
     /// Position in the playlist, from 0.
     pub index: usize,
-    /// Its playlist, without query.
+    /// Its playlist: a URL without its query, or a path below the folder of the first playlist.
     pub uri: String,
     /// Its highest bandwidth, in bits a second; 0 if the playlist does not say.
     pub bandwidth: u64,
@@ -69,7 +69,7 @@ pub struct RenditionInfo {
     pub language: Option<String>,
     /// Marked DEFAULT.
     pub default: bool,
-    /// Its playlist, without query; `None`: muxed into the variants.
+    /// Its playlist, as a variant's; `None`: muxed into the variants.
     pub uri: Option<String>,
     /// True for those that would be merged.
     pub selected: bool,
@@ -79,7 +79,7 @@ pub struct RenditionInfo {
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[non_exhaustive]
 pub struct InputInfo {
-    /// Playlist, folder or first file, without query.
+    /// Playlist, folder or first file: its name, or for a variant or rendition its `uri`.
     pub uri: String,
     /// Number of segments.
     pub segments: u64,
@@ -156,7 +156,7 @@ pub fn inspect(input: &Input, options: &Options) -> Result<Inspection> {
 fn entries(choice: &Choice) -> (Vec<VariantInfo>, Vec<RenditionInfo>) {
     let variants = choice.playlist.variants.iter().enumerate().map(|(index, variant)| VariantInfo {
         index,
-        uri: variant.location.display(),
+        uri: variant.location.display_from(&choice.base),
         bandwidth: variant.bandwidth,
         resolution: variant.resolution.map(|(width, height)| format!("{width}x{height}")),
         frame_rate: variant.frame_rate,
@@ -175,7 +175,7 @@ fn entries(choice: &Choice) -> (Vec<VariantInfo>, Vec<RenditionInfo>) {
         name: rendition.name.clone(),
         language: rendition.language.clone(),
         default: rendition.default,
-        uri: rendition.location.as_ref().map(Location::display),
+        uri: rendition.location.as_ref().map(|location| location.display_from(&choice.base)),
         selected: choice.renditions.contains(&index),
     });
     (variants.collect(), renditions.collect())

@@ -90,25 +90,26 @@ fn a_first_segment_of_an_unknown_method_is_not_opened() {
 #[test]
 fn a_multivariant_playlist_tells_what_would_be_merged() {
     let (dir, index) = folder(&[
-        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",LANGUAGE=\"en\",DEFAULT=YES,URI=\"en.m3u8\"",
+        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",LANGUAGE=\"en\",DEFAULT=YES,URI=\"en/index.m3u8?token=1\"",
         "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"Deutsch\",LANGUAGE=\"de\",URI=\"https://h/de.m3u8?token=1\"",
         "#EXT-X-STREAM-INF:BANDWIDTH=100000,RESOLUTION=160x90,AUDIO=\"a\"",
-        "low.m3u8",
+        "low/index.m3u8?token=1",
         "#EXT-X-STREAM-INF:BANDWIDTH=200000,RESOLUTION=320x180,FRAME-RATE=25,CODECS=\"avc1.42c00d\",AUDIO=\"a\"",
         "https://u:p@h/high.m3u8?token=1",
     ]);
-    let media = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\na.aac\n#EXT-X-ENDLIST\n";
-    fs::write(dir.path().join("en.m3u8"), media).expect("a playlist");
+    let media = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\n../a.aac\n#EXT-X-ENDLIST\n";
+    fs::create_dir(dir.path().join("en")).expect("a folder");
+    fs::write(dir.path().join("en/index.m3u8"), media).expect("a playlist");
     let found = look(&index);
     assert_eq!(found.kind, "multivariant");
     let variants: Vec<_> = found.variants.iter().map(|v| (v.uri.as_str(), v.bandwidth, v.selected)).collect();
-    assert_eq!(variants, [("low.m3u8", 100_000, false), ("https://h/high.m3u8", 200_000, true)]);
+    assert_eq!(variants, [("low/index.m3u8", 100_000, false), ("https://h/high.m3u8", 200_000, true)]);
     assert_eq!(found.variants[1].resolution.as_deref(), Some("320x180"));
     let renditions: Vec<_> = found.renditions.iter().map(|r| (r.name.as_str(), r.default, r.selected)).collect();
     assert_eq!(renditions, [("English", true, true), ("Deutsch", false, false)]);
     assert_eq!(found.renditions[1].uri.as_deref(), Some("https://h/de.m3u8"));
     // The variant is out of reach; its audio is not.
-    assert_eq!(found.inputs.iter().map(|i| i.uri.as_str()).collect::<Vec<_>>(), ["en.m3u8"]);
+    assert_eq!(found.inputs.iter().map(|i| i.uri.as_str()).collect::<Vec<_>>(), ["en/index.m3u8"]);
     let [warning] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
     assert!(warning.starts_with("https://h/high.m3u8 is not a local file"), "{warning}");
 }

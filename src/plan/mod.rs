@@ -15,7 +15,7 @@ use crate::fetch::{Fetcher, PathPolicy, PlaylistKeys};
 use crate::input::Input;
 use crate::mux::TrackRole;
 use crate::options::Options;
-use crate::playlist::{Location, MediaPlaylist, MultivariantPlaylist};
+use crate::playlist::{Base, Location, MediaPlaylist, MultivariantPlaylist};
 use crate::time::Nanos;
 
 /// What an input is read for.
@@ -40,6 +40,8 @@ pub(crate) struct Listed {
 /// A multivariant playlist, and what was chosen from it.
 pub(crate) struct Choice {
     pub(crate) playlist: MultivariantPlaylist,
+    /// What its references are relative to.
+    pub(crate) base: Base,
     /// Position of the variant.
     pub(crate) variant: usize,
     /// Positions of the renditions.

@@ -16,22 +16,23 @@ use crate::playlist::{
 /// Reads playlists that belong together, under one policy.
 struct Reader<'a> {
     options: &'a Options,
+    base: Base,
     policy: PathPolicy,
     purpose: Purpose,
     warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(base: &Base, options: &'a Options, purpose: Purpose) -> Result<Self> {
-        let policy = match base {
+    fn new(base: Base, options: &'a Options, purpose: Purpose) -> Result<Self> {
+        let policy = match &base {
             Base::Folder(folder) => PathPolicy::playlist(folder, &options.allow_paths)?,
             Base::Url(_) => PathPolicy::Nothing,
         };
-        Ok(Self { options, policy, purpose, warnings: Vec::new() })
+        Ok(Self { options, base, policy, purpose, warnings: Vec::new() })
     }
 
-    fn playlist(mut self, text: &[u8], name: &str, base: &Base) -> Result<Plan> {
-        let parsed = parse(text, base, &self.options.limits, &[]).map_err(|e| e.within(name))?;
+    fn playlist(mut self, text: &[u8], name: &str) -> Result<Plan> {
+        let parsed = parse(text, &self.base, &self.options.limits, &[]).map_err(|e| e.within(name))?;
         self.warnings.extend(parsed.warnings);
         let (kind, choice, inputs) = match parsed.playlist {
             Playlist::Media(media) => {
@@ -67,7 +68,7 @@ impl<'a> Reader<'a> {
         let chosen = |r| renditions.iter().any(|chosen| std::ptr::eq(*chosen, r));
         let rendition_positions = (0..).zip(&playlist.renditions).filter(|(_, r)| chosen(*r)).map(|(n, _)| n).collect();
         let variant = playlist.variants.iter().position(|v| std::ptr::eq(v, variant)).unwrap_or(0);
-        Ok((Choice { variant, renditions: rendition_positions, playlist }, inputs))
+        Ok((Choice { base: self.base.clone(), variant, renditions: rendition_positions, playlist }, inputs))
     }
 
     /// Trouble that a merge is refused for, and that a look only tells.
@@ -90,7 +91,7 @@ impl<'a> Reader<'a> {
         role: InputRole,
         track_role: TrackRole,
     ) -> Result<Listed> {
-        let name = location.display();
+        let name = location.display_from(&self.base);
         let path = match location {
             Location::File(path) => path,
             _ => {
@@ -152,16 +153,14 @@ fn refuse_encryption(playlist: &MediaPlaylist) -> Result<()> {
 pub(super) fn file(path: &Path, options: &Options, purpose: Purpose) -> Result<Plan> {
     let name = file_name(path);
     let base = Base::Folder(folder_of(path));
-    let opened = PathPolicy::Any.open(path);
-    let text =
-        opened.and_then(|(file, size)| read_limited(file, size, &options.limits)).map_err(|e| e.within(&name))?;
-    Reader::new(&base, options, purpose)?.playlist(&text, &name, &base)
+    let (file, size) = PathPolicy::Any.open(path)?;
+    let text = read_limited(file, size, &options.limits).map_err(|e| e.within(&name))?;
+    Reader::new(base, options, purpose)?.playlist(&text, &name)
 }
 
 /// A playlist that was given as text.
 pub(super) fn text(text: &[u8], base: &str, options: &Options, purpose: Purpose) -> Result<Plan> {
-    let base = text_base(base)?;
-    Reader::new(&base, options, purpose)?.playlist(text, "the playlist given", &base)
+    Reader::new(text_base(base)?, options, purpose)?.playlist(text, "the playlist given")
 }
 
 /// Reads a playlist's text, not more than the limit and one byte, for the parser to refuse.

@@ -76,6 +76,8 @@ pub(crate) struct Feed {
     workspace: PathBuf,
     /// The next segment to open.
     next: usize,
+    /// The segment that the session may read last; `None`: as many as belong to it.
+    last: Option<usize>,
     open: Option<Open>,
     /// The open segment belongs to the session, and its bytes are being read.
     reading: bool,
@@ -96,6 +98,7 @@ impl Feed {
             on_gap,
             workspace,
             next: 0,
+            last: None,
             open: None,
             reading: false,
             session: None,
@@ -116,10 +119,24 @@ impl Feed {
         !self.ends.is_empty()
     }
 
+    /// Lets the session end with this segment.
+    pub(super) fn end_with(&mut self, segment: usize) {
+        self.last = Some(segment);
+    }
+
+    /// Goes back to a segment: the next session begins with it.
+    pub(super) fn rewind(&mut self, segment: usize) {
+        self.next = segment;
+        self.open = None;
+        self.reading = false;
+        self.ends.clear();
+    }
+
     /// Begins the next session; tells its container and first segment. `None` at the end of the input.
     pub(super) fn begin_session(&mut self) -> Result<Option<(Container, usize)>> {
         self.session = None;
         self.seekable = None;
+        self.last = None;
         if !self.open_next()? {
             return Ok(None);
         }
@@ -230,6 +247,9 @@ impl Feed {
     /// The open segment can go on in the session's context.
     fn belongs(&self, open: &Open) -> bool {
         let Some(session) = &self.session else { return false };
+        if self.last.is_some_and(|last| open.segment > last) {
+            return false;
+        }
         let (segment, before) = (&self.segments[open.segment], self.marks.last().map(|m| &self.segments[m.segment]));
         let again = before.is_some_and(|b| b.location == segment.location && b.byte_range == segment.byte_range);
         // A discontinuity stays one when the segment that it stands before was left out.

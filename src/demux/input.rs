@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::config::ConfigWatch;
 use super::feed::{Feed, SegmentEnd};
 use super::streams::{Dropped, InputRole, select};
-use crate::av::{Demuxer, DemuxerKind, Packet, Probing, Stream};
+use crate::av::{Demuxer, DemuxerKind, MediaKind, Packet, Probing, Stream};
 use crate::cancel::CancelToken;
 use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,6 +16,12 @@ use crate::playlist::Segment;
 
 /// Media that is read ahead at most, to see streams that come late.
 const PROBE_DURATION_US: i64 = 20_000_000;
+
+/// Segments whose packets are counted: a stream is never further ahead of another.
+const KEPT_COUNTS: usize = 8;
+
+/// Packets of a segment's start that are looked at before the session goes on there.
+const HELD_PACKETS: std::ops::Range<usize> = 16..64;
 
 /// What an input is read from.
 pub(crate) struct InputSource {
@@ -59,12 +66,59 @@ pub(crate) struct InputDemuxer {
     cancel: CancelToken,
     /// Stream of the session for each of libav's; `None` for those that are left.
     stream_map: Vec<Option<usize>>,
-    /// Position in the session's marks of the packet read last, for each stream of the session.
-    last_mark: Vec<Option<usize>>,
+    taken: Vec<Taken>,
+    /// First segment of the session.
+    first_segment: usize,
+    /// Packets of segments behind this one are held back.
+    settled_segment: usize,
+    /// The first packets of a segment, until it is clear that the session can go on there.
+    held: Vec<DemuxedPacket>,
+    /// Segments before this one were told to have ended.
+    ended_before: usize,
     /// Events that come before the next packet.
     queue: std::collections::VecDeque<Demuxed>,
     invalid_reads: u64,
-    late_streams: u64,
+    late_packets: u64,
+}
+
+/// A stream of the session.
+#[derive(Default)]
+struct Taken {
+    kind: Option<MediaKind>,
+    watch: Option<ConfigWatch>,
+    /// Position in the session's marks of the packet read last.
+    mark: Option<usize>,
+    /// Packets given out of the newest segments, the oldest first.
+    given: Vec<(usize, usize)>,
+    /// Packets that the session before gave out already.
+    repeated: usize,
+}
+
+impl Taken {
+    fn count(&mut self, segment: usize) {
+        match self.given.last_mut() {
+            Some((last, count)) if *last == segment => *count += 1,
+            _ => self.given.push((segment, 1)),
+        }
+        if self.given.len() > KEPT_COUNTS {
+            self.given.remove(0);
+        }
+    }
+
+    /// Packets given out of a segment and those after it.
+    fn given_since(&self, segment: usize) -> usize {
+        self.given.iter().filter(|(s, _)| *s >= segment).map(|(_, count)| count).sum()
+    }
+}
+
+/// Where a packet belongs.
+enum Located {
+    /// To a stream that is taken.
+    Here(DemuxedPacket),
+    /// To one that is not.
+    Nowhere,
+    /// The session cannot go on from this segment: a stream began or changed there.
+    Break { segment: usize },
 }
 
 enum State {
@@ -82,10 +136,14 @@ impl InputDemuxer {
             probing: Probing::Ahead { bytes: limits.probe_bytes, duration_us: PROBE_DURATION_US },
             cancel: cancel.clone(),
             stream_map: Vec::new(),
-            last_mark: Vec::new(),
+            taken: Vec::new(),
+            first_segment: 0,
+            settled_segment: 0,
+            held: Vec::new(),
+            ended_before: 0,
             queue: std::collections::VecDeque::new(),
             invalid_reads: 0,
-            late_streams: 0,
+            late_packets: 0,
         }
     }
 
@@ -100,15 +158,16 @@ impl InputDemuxer {
                 State::Between(feed) => self.begin_session(feed)?,
                 State::Reading(mut demuxer) => {
                     let packet = demuxer.read()?;
-                    if let Some(feed) = demuxer.reader().filter(|feed| feed.has_ends()) {
-                        self.queue.extend(feed.take_ends().into_iter().map(Demuxed::SegmentEnd));
+                    if let Some(feed) = demuxer.reader() {
+                        self.tell_ends(feed);
                     }
-                    match packet {
-                        Some(packet) => {
-                            let located = self.locate(&mut demuxer, packet);
+                    match packet.map(|packet| self.locate(&mut demuxer, packet)).transpose()? {
+                        Some(Located::Break { segment }) => self.break_session(*demuxer, segment)?,
+                        Some(Located::Here(packet)) => {
+                            self.give(packet);
                             self.state = State::Reading(demuxer);
-                            self.queue.extend(located.map(Demuxed::Packet));
                         }
+                        Some(Located::Nowhere) => self.state = State::Reading(demuxer),
                         None => self.end_session(*demuxer),
                     }
                 }
@@ -123,12 +182,24 @@ impl InputDemuxer {
 
     /// Packets of streams that first came when the output's tracks were settled.
     pub(crate) fn late_packets(&self) -> u64 {
-        self.late_streams
+        self.late_packets
+    }
+
+    /// Each segment's end is told once, also if it is read again.
+    fn tell_ends(&mut self, feed: &mut Feed) {
+        if feed.has_ends() {
+            for end in feed.take_ends() {
+                if end.segment >= self.ended_before {
+                    self.ended_before = end.segment + 1;
+                    self.queue.push_back(Demuxed::SegmentEnd(end));
+                }
+            }
+        }
     }
 
     fn begin_session(&mut self, mut feed: Feed) -> Result<()> {
         let begun = feed.begin_session()?;
-        self.queue.extend(feed.take_ends().into_iter().map(Demuxed::SegmentEnd));
+        self.tell_ends(&mut feed);
         let Some((container, first_segment)) = begun else {
             self.queue.push_back(Demuxed::End);
             return Ok(());
@@ -158,7 +229,14 @@ impl InputDemuxer {
             let found = if found.is_empty() { "no streams".to_owned() } else { found.join(", ") };
             return Err(in_segment(Error::new(ErrorKind::Media, format!("nothing in it can be merged: {found}"))));
         }
-        self.last_mark = vec![None; selection.taken.len()];
+        (self.first_segment, self.settled_segment) = (first_segment, first_segment);
+        let before = std::mem::take(&mut self.taken);
+        let mut repeated = before.iter().map(|t| (t.kind, t.repeated)).collect::<Vec<_>>();
+        for stream in &selection.taken {
+            let kind = Some(stream.parameters.kind());
+            let again = repeated.iter().position(|(k, _)| *k == kind).map_or(0, |n| repeated.remove(n).1);
+            self.taken.push(Taken { kind, watch: ConfigWatch::new(stream), repeated: again, ..Taken::default() });
+        }
         self.queue.push_back(Demuxed::Session {
             first_segment,
             container,
@@ -171,26 +249,119 @@ impl InputDemuxer {
 
     fn end_session(&mut self, demuxer: Demuxer<Feed>) {
         self.invalid_reads += demuxer.invalid_reads();
+        self.release(usize::MAX);
+        self.taken.clear();
         if let Some(feed) = demuxer.into_reader() {
             self.state = State::Between(feed);
         }
     }
 
-    /// Finds the stream and the segment of a packet; `None` if its stream is not taken.
-    fn locate(&mut self, demuxer: &mut Demuxer<Feed>, packet: Packet) -> Option<DemuxedPacket> {
-        let Some(known) = self.stream_map.get(packet.stream()) else {
-            self.late_streams += 1;
-            return None;
-        };
-        let stream = (*known)?;
+    /// Ends the session before a segment: gives out what is still to come of those before it, and begins
+    /// anew with that segment. Of its packets, those that were given out already are left out then.
+    fn break_session(&mut self, mut demuxer: Demuxer<Feed>, segment: usize) -> Result<()> {
+        if let Some(feed) = demuxer.reader() {
+            feed.end_with(segment);
+        }
+        self.release(segment);
+        let repeated: Vec<usize> = self.taken.iter().map(|t| t.given_since(segment)).collect();
+        while let Some(packet) = demuxer.read()? {
+            let Some(Some(stream)) = self.stream_map.get(packet.stream()).copied() else { continue };
+            if let Some(located) = self.place(&mut demuxer, stream, packet).filter(|p| p.segment < segment) {
+                self.queue.push_back(Demuxed::Packet(located));
+            }
+        }
+        self.invalid_reads += demuxer.invalid_reads();
+        for (taken, repeated) in self.taken.iter_mut().zip(repeated) {
+            taken.repeated = repeated;
+        }
+        if let Some(mut feed) = demuxer.into_reader() {
+            feed.rewind(segment);
+            self.state = State::Between(feed);
+        }
+        Ok(())
+    }
+
+    /// Finds where a packet belongs.
+    fn locate(&mut self, demuxer: &mut Demuxer<Feed>, packet: Packet) -> Result<Located> {
+        let known = self.stream_map.get(packet.stream()).copied();
+        let Some(known) = known else { return self.locate_new(demuxer, &packet) };
+        let Some(stream) = known else { return Ok(Located::Nowhere) };
+        let changes = self.taken[stream].watch.as_mut().is_some_and(|watch| watch.changes(&packet));
+        let Some(located) = self.place(demuxer, stream, packet) else { return Ok(Located::Nowhere) };
+        let taken = &mut self.taken[stream];
+        if changes {
+            if taken.given_since(located.segment) > 0 || self.first_segment == located.segment {
+                let place = demuxer.reader().map(|feed| feed.place(located.segment)).unwrap_or_default();
+                return Err(Error::new(ErrorKind::Unsupported, "codec parameters change inside it")
+                    .with_hint("one track cannot hold both, and the output can be split between segments only")
+                    .with_segment(place.0, place.1));
+            }
+            return Ok(Located::Break { segment: located.segment });
+        }
+        if taken.repeated > 0 {
+            taken.repeated -= 1;
+            return Ok(Located::Nowhere);
+        }
+        Ok(Located::Here(located))
+    }
+
+    /// Gives a packet out, or holds it back while a stream could still turn out to change in its segment.
+    fn give(&mut self, packet: DemuxedPacket) {
+        let segment = packet.segment;
+        if segment <= self.settled_segment {
+            self.give_now(packet);
+            return;
+        }
+        self.held.push(packet);
+        let came = |stream: usize| self.held.iter().any(|p| p.stream == stream && p.segment >= segment);
+        let enough = self.held.len() >= HELD_PACKETS.start && (0..self.taken.len()).all(came);
+        if enough || self.held.len() >= HELD_PACKETS.end {
+            self.settled_segment = segment;
+            self.release(usize::MAX);
+        }
+    }
+
+    /// Gives out what is held back of the segments before one, and drops the rest.
+    fn release(&mut self, before: usize) {
+        for packet in std::mem::take(&mut self.held) {
+            if packet.segment < before {
+                self.give_now(packet);
+            }
+        }
+    }
+
+    fn give_now(&mut self, packet: DemuxedPacket) {
+        self.taken[packet.stream].count(packet.segment);
+        self.queue.push_back(Demuxed::Packet(packet));
+    }
+
+    /// A packet of a stream that was not there when the session began.
+    fn locate_new(&mut self, demuxer: &mut Demuxer<Feed>, packet: &Packet) -> Result<Located> {
+        let kind = demuxer.stream(packet.stream())?.parameters.kind();
+        let marks = demuxer.reader().map_or(&[][..], |feed| &feed.marks);
+        let wanted = matches!((kind, self.role), (MediaKind::Video, InputRole::Everything | InputRole::WithoutAudio))
+            || matches!((kind, self.role), (MediaKind::Audio, InputRole::Everything | InputRole::AudioOnly));
+        let segment = packet.position().and_then(|at| marks.iter().rev().find(|m| m.offset <= at)).map(|m| m.segment);
+        match segment.filter(|segment| wanted && *segment > self.first_segment) {
+            Some(segment) => Ok(Located::Break { segment }),
+            None => {
+                self.late_packets += u64::from(wanted);
+                Ok(Located::Nowhere)
+            }
+        }
+    }
+
+    /// Finds the segment of a packet; `None` if nothing was read.
+    fn place(&mut self, demuxer: &mut Demuxer<Feed>, stream: usize, packet: Packet) -> Option<DemuxedPacket> {
         let marks = &demuxer.reader()?.marks;
-        let last = self.last_mark[stream];
+        let taken = &mut self.taken[stream];
+        let last = taken.mark;
         // Where libav does not know, the packet came out of the same data as the one before.
         let mark = match packet.position() {
             Some(position) => marks.partition_point(|m| m.offset <= position).saturating_sub(1).max(last.unwrap_or(0)),
             None => last.unwrap_or(0),
         };
-        self.last_mark[stream] = Some(mark);
+        taken.mark = Some(mark);
         let at = marks.get(mark)?;
         Some(DemuxedPacket {
             stream,

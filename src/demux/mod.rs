@@ -4,6 +4,7 @@
 //! A *session* is what one libav context can read: a run's segments of one container with one init
 //! section. It ends where a segment needs another context; the next begins there.
 
+mod config;
 mod feed;
 mod input;
 mod streams;

@@ -1,0 +1,109 @@
+//! Sees a codec's configuration change inside a session, where it travels with the packets and
+//! libav goes on as if nothing had happened.
+
+use crate::av::{CodecId, Packet, Stream};
+
+/// What is compared from packet to packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Carrier {
+    /// Sequence parameter sets before key pictures (ITU-T H.264, 7.4.1.2.1).
+    H264,
+    /// The same (ITU-T H.265, 7.4.2.4.4).
+    Hevc,
+    /// The fixed header of ADTS frames (ISO/IEC 13818-7, 6.2.1).
+    Adts,
+}
+
+/// Follows one stream.
+pub(super) struct ConfigWatch {
+    carrier: Carrier,
+    /// As the session's first packet that carried it had it.
+    first: Option<Vec<u8>>,
+}
+
+impl ConfigWatch {
+    /// `None` for streams whose configuration is not in their packets.
+    pub(super) fn new(stream: &Stream) -> Option<Self> {
+        let extradata = stream.parameters.extradata();
+        let in_packets =
+            extradata.is_empty() || extradata.starts_with(&[0, 0, 1]) || extradata.starts_with(&[0, 0, 0, 1]);
+        let carrier = match stream.parameters.codec() {
+            CodecId::H264 if in_packets => Carrier::H264,
+            CodecId::HEVC if in_packets => Carrier::Hevc,
+            CodecId::AAC if stream.is_adts() => Carrier::Adts,
+            _ => return None,
+        };
+        Some(Self { carrier, first: None })
+    }
+
+    /// True if a packet begins another configuration.
+    pub(super) fn changes(&mut self, packet: &Packet) -> bool {
+        let found = match self.carrier {
+            // What is no ADTS frame is another codec under the same PID.
+            Carrier::Adts => Some(adts_header(packet.data()).unwrap_or_default()),
+            Carrier::H264 | Carrier::Hevc if !packet.is_key() => None,
+            Carrier::H264 => parameter_sets(packet.data(), |b| b & 0x1f == 7, |b| matches!(b & 0x1f, 1..=5)),
+            Carrier::Hevc => parameter_sets(packet.data(), |b| b >> 1 & 0x3f == 33, |b| b >> 1 & 0x3f < 32),
+        };
+        match (&self.first, found) {
+            (_, None) => false,
+            (None, found) => {
+                self.first = found;
+                false
+            }
+            (Some(first), Some(found)) => *first != found,
+        }
+    }
+}
+
+/// Object type, sample rate and channels; `None` for what is no ADTS frame.
+fn adts_header(data: &[u8]) -> Option<Vec<u8>> {
+    match data {
+        [0xff, b, c, d, ..] if b & 0xf6 == 0xf0 => Some(vec![b & 0x08, c & 0xfd, d & 0xc0]),
+        _ => None,
+    }
+}
+
+/// The sequence parameter sets that stand before the first slice; `None` if there are none.
+fn parameter_sets(data: &[u8], is_set: fn(u8) -> bool, is_slice: fn(u8) -> bool) -> Option<Vec<u8>> {
+    let mut sets = Vec::new();
+    let mut starts = memchr::memmem::find_iter(data, &[0, 0, 1]).map(|at| at + 3).peekable();
+    while let Some(start) = starts.next() {
+        let first = *data.get(start)?;
+        if is_slice(first) {
+            break;
+        }
+        if is_set(first) {
+            let end = starts.peek().map_or(data.len(), |next| next - 3);
+            // The zero before a four-byte start code, and padding, belong to no unit.
+            let length = data[start..end].iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+            sets.extend_from_slice(&data[start..start + length]);
+        }
+    }
+    (!sets.is_empty()).then_some(sets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sets(data: &[u8]) -> Option<Vec<u8>> {
+        parameter_sets(data, |b| b & 0x1f == 7, |b| matches!(b & 0x1f, 1..=5))
+    }
+
+    #[test]
+    fn parameter_sets_end_at_the_first_slice_and_without_padding() {
+        let picture = [0, 0, 0, 1, 9, 16, 0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x68, 3, 0, 0, 1, 0x65, 4, 0, 0, 1, 0x67, 9];
+        assert_eq!(sets(&picture), Some(vec![0x67, 1, 2]));
+        assert_eq!(sets(&[0, 0, 1, 0x65, 1]), None);
+        assert_eq!(sets(&[0, 0, 1]), None);
+    }
+
+    #[test]
+    fn adts_headers_differ_by_rate_and_channels_and_not_by_length() {
+        let header = |c, d, e| adts_header(&[0xff, 0xf1, c, d, e, 0, 0]);
+        assert_eq!(header(0x50, 0x80, 1), header(0x50, 0x81, 77));
+        assert_ne!(header(0x50, 0x80, 1), header(0x4c, 0x80, 1));
+        assert_ne!(header(0x50, 0x80, 1), header(0x50, 0x40, 1));
+    }
+}

@@ -97,6 +97,20 @@ fn ts_packet_bytes(bytes: &[u8]) -> Option<usize> {
     })
 }
 
+/// Most TS packets of a segment's start are scrambled (ISO/IEC 13818-1, 2.4.3.3, transport_scrambling_control).
+pub(crate) fn is_scrambled(head: &[u8], packet_bytes: usize) -> bool {
+    let lead = if packet_bytes == 192 { 4 } else { 0 };
+    let packets = head.chunks_exact(packet_bytes).filter_map(|p| p[lead..].first_chunk::<4>());
+    let (mut scrambled, mut all) = (0, 0);
+    for [sync, high, low, control] in packets {
+        // Null packets and such without a payload cannot be.
+        let carries = *sync == TS_SYNC && (high & 0x1f, *low) != (0x1f, 0xff) && control & 0x10 != 0;
+        all += usize::from(carries);
+        scrambled += usize::from(carries && control & 0xc0 != 0);
+    }
+    scrambled * 2 > all
+}
+
 fn audio_container(bytes: &[u8]) -> Option<Container> {
     match *bytes.first_chunk::<7>()? {
         // An ADTS sync word with layer 0 (ISO/IEC 13818-7, 6.2).
@@ -160,6 +174,15 @@ mod tests {
             assert_eq!(sniff(&ts(size, lead, 9)).unwrap().container, Container::MpegTs { packet_bytes: size });
         }
         assert_eq!(sniff(&ts(188, 0, 1)).unwrap().container, Container::MpegTs { packet_bytes: 188 });
+    }
+
+    #[test]
+    fn sees_scrambled_packets() {
+        let mut bytes = ts(188, 0, 10);
+        bytes.chunks_mut(188).for_each(|packet| packet[3] = 0x10);
+        assert!(!is_scrambled(&bytes, 188));
+        bytes.chunks_mut(188).skip(2).for_each(|packet| packet[3] = 0xd0);
+        assert!(is_scrambled(&bytes, 188));
     }
 
     #[test]

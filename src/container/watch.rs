@@ -13,6 +13,8 @@ pub(crate) enum Structure {
     Whole,
     /// In the middle of a box or a frame: so many bytes are missing at least.
     Cut { missing_bytes: u64 },
+    /// What stands where a box should begin is none.
+    Broken,
     /// In the middle of a TS packet. Some packagers leave such tails without any loss.
     Torn,
     /// It ended well, but so many TS packets in it are none.
@@ -31,6 +33,7 @@ pub(crate) enum Watch {
         remaining: u64,
         header: Vec<u8>,
         endless: bool,
+        broken: bool,
     },
     Adts {
         remaining: u64,
@@ -46,7 +49,7 @@ impl Watch {
     pub(crate) fn new(container: Container) -> Self {
         match container {
             Container::MpegTs { packet_bytes } => Self::Ts { packet_bytes, offset: 0, bad_packets: 0 },
-            Container::Mp4 => Self::Mp4 { remaining: 0, header: Vec::with_capacity(16), endless: false },
+            Container::Mp4 => Self::Mp4 { remaining: 0, header: Vec::with_capacity(16), endless: false, broken: false },
             Container::Adts => Self::Adts { remaining: 0, header: Vec::with_capacity(7), lost: false },
             Container::Mp3 | Container::Ac3 | Container::Eac3 => Self::Nothing,
         }
@@ -62,8 +65,8 @@ impl Watch {
                     bytes.iter().skip(first).step_by(*packet_bytes).filter(|b| **b != TS_SYNC).count() as u64;
                 *offset = (*offset + bytes.len()) % *packet_bytes;
             }
-            Self::Mp4 { remaining, header, endless } => {
-                while !bytes.is_empty() && !*endless {
+            Self::Mp4 { remaining, header, endless, broken } => {
+                while !bytes.is_empty() && !*endless && !*broken {
                     bytes = skip(bytes, remaining);
                     let Some((first, rest)) = bytes.split_first() else { break };
                     header.push(*first);
@@ -73,7 +76,8 @@ impl Watch {
                     if header.len() == wanted {
                         match box_header(header) {
                             Some(h) if h.size > 0 => *remaining = h.size - wanted as u64,
-                            _ => *endless = true,
+                            Some(_) => *endless = true,
+                            None => *broken = true,
                         }
                         header.clear();
                     }
@@ -106,6 +110,7 @@ impl Watch {
         match self {
             Self::Ts { offset: 1.., .. } => Structure::Torn,
             Self::Ts { bad_packets, .. } if *bad_packets > 0 => Structure::Damaged { bad_packets: *bad_packets },
+            Self::Mp4 { broken: true, .. } => Structure::Broken,
             Self::Mp4 { endless: true, .. } | Self::Adts { lost: true, .. } => Structure::Whole,
             Self::Mp4 { remaining, header, .. } | Self::Adts { remaining, header, .. }
                 if *remaining > 0 || !header.is_empty() =>

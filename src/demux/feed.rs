@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::av::Reader;
-use crate::container::{Container, InitPrefix, Structure, Watch, init_prefix, sniff};
+use crate::container::{Container, InitPrefix, Structure, Watch, init_prefix, is_scrambled, sniff};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{Fetcher, SegmentBytes};
 use crate::options::OnGap;
@@ -81,6 +81,8 @@ pub(crate) struct Feed {
     open: Option<Open>,
     /// The open segment belongs to the session, and its bytes are being read.
     reading: bool,
+    /// The session was read to its end.
+    exhausted: bool,
     session: Option<Session>,
     seekable: Option<Seekable>,
     offset: u64,
@@ -101,6 +103,7 @@ impl Feed {
             last: None,
             open: None,
             reading: false,
+            exhausted: false,
             session: None,
             seekable: None,
             offset: 0,
@@ -124,7 +127,12 @@ impl Feed {
         self.last = Some(segment);
     }
 
-    /// Goes back to a segment: the next session begins with it.
+    /// Whether the demuxer took all of the session, or gave it up before.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted || self.seekable.is_some()
+    }
+
+    /// Goes to a segment: the next session begins with it.
     pub(super) fn rewind(&mut self, segment: usize) {
         self.next = segment;
         self.open = None;
@@ -136,7 +144,7 @@ impl Feed {
     pub(super) fn begin_session(&mut self) -> Result<Option<(Container, usize)>> {
         self.session = None;
         self.seekable = None;
-        self.last = None;
+        (self.last, self.exhausted) = (None, false);
         if !self.open_next()? {
             return Ok(None);
         }
@@ -228,6 +236,12 @@ impl Feed {
             };
             self.at(position, error)
         })?;
+        if let Container::MpegTs { packet_bytes } = found.container
+            && is_scrambled(&bytes.head()[found.skip..], packet_bytes)
+        {
+            let error = Error::new(ErrorKind::Unsupported, "its packets are scrambled");
+            return Err(self.at(position, error.with_hint("it can be merged once it is descrambled")));
+        }
         let prefix = match found.container {
             Container::Mp4 => init_prefix(bytes.head(), bytes.head_is_all()),
             _ => InitPrefix::None,
@@ -284,7 +298,12 @@ impl Feed {
         self.reading = false;
         // What is left of a TS packet would only swallow the start of the next segment's first.
         self.carry.clear();
-        let ending = Ending::Read { structure: open.watch.finish(), init_only: open.prefix == InitPrefix::Only };
+        let structure = open.watch.finish();
+        // Behind a broken box libav would take the next segments for its inside: they get a context of their own.
+        if open.container == Container::Mp4 && structure != Structure::Whole {
+            self.last = Some(open.segment);
+        }
+        let ending = Ending::Read { structure, init_only: open.prefix == InitPrefix::Only };
         self.ends.push(SegmentEnd { segment: open.segment, ending, bytes: open.read_bytes });
     }
 
@@ -347,6 +366,7 @@ impl Reader for Feed {
                 }
             }
             if !self.open_next()? || !self.open.as_ref().is_some_and(|open| self.belongs(open)) {
+                self.exhausted = true;
                 return Ok(0);
             }
             self.begin_segment();

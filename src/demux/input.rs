@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::config::ConfigWatch;
-use super::feed::{Feed, SegmentEnd};
+use super::feed::{Ending, Feed, SegmentEnd};
 use super::streams::{Dropped, InputRole, select};
 use crate::av::{Demuxer, DemuxerKind, MediaKind, Packet, Probing, Stream};
 use crate::cancel::CancelToken;
-use crate::container::Container;
+use crate::container::{Container, Structure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
 use crate::options::{Limits, OnGap};
@@ -250,8 +250,16 @@ impl InputDemuxer {
     fn end_session(&mut self, demuxer: Demuxer<Feed>) {
         self.invalid_reads += demuxer.invalid_reads();
         self.release(usize::MAX);
+        let reached = self.taken.iter().filter_map(|t| t.mark).max().unwrap_or(0);
         self.taken.clear();
-        if let Some(feed) = demuxer.into_reader() {
+        if let Some(mut feed) = demuxer.into_reader() {
+            // libav gave up inside damaged data: what follows the segment that it came to is not lost for that.
+            if !feed.is_exhausted() {
+                let segment = feed.marks.get(reached).map_or(self.first_segment, |mark| mark.segment);
+                let ending = Ending::Read { structure: Structure::Broken, init_only: false };
+                self.queue.push_back(Demuxed::SegmentEnd(SegmentEnd { segment, ending, bytes: 0 }));
+                feed.rewind(segment + 1);
+            }
             self.state = State::Between(feed);
         }
     }

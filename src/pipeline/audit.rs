@@ -155,6 +155,7 @@ impl Audit {
             Structure::Cut { missing_bytes } => {
                 Some(format!("it is cut short: {missing_bytes} bytes are missing at its end at least"))
             }
+            Structure::Broken => Some("it is damaged: its boxes do not follow one another".to_owned()),
             Structure::Torn | Structure::Damaged { .. } if clearly_short => Some(told()),
             Structure::Torn | Structure::Damaged { .. } if announced.is_none() && hole > HOLE => Some(told()),
             _ if clearly_short && hole > HOLE && hole.0 > short.0 / 2 && met.packets >= TELLING_PACKETS => Some(told()),
@@ -195,6 +196,7 @@ fn describe(structure: Structure) -> String {
     match structure {
         Structure::Whole => String::new(),
         Structure::Cut { missing_bytes } => format!("{missing_bytes} bytes are missing at its end at least"),
+        Structure::Broken => "its boxes do not follow one another".to_owned(),
         Structure::Torn => "what follows its last whole packet was left out".to_owned(),
         Structure::Damaged { bad_packets } => format!("{bad_packets} places in it are damaged"),
     }

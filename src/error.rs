@@ -137,12 +137,13 @@ impl Error {
         self.0.kind
     }
 
-    /// Media sequence number of the segment at fault, if one is.
+    /// Media sequence number of the segment at fault; `None` if no segment is, or it is not known which.
     pub fn segment(&self) -> Option<u64> {
         self.0.segment.as_ref().map(|s| s.media_sequence)
     }
 
-    /// True if the same job may succeed when it is run again unchanged.
+    /// True if the same job may succeed when it is run again unchanged. So far no error is of that kind:
+    /// local files do not come back by themselves.
     pub fn is_retryable(&self) -> bool {
         false
     }

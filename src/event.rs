@@ -53,7 +53,7 @@ pub enum Event {
         job: String,
         /// Its final path.
         output: PathBuf,
-        /// Its size.
+        /// Its size in bytes.
         size_bytes: u64,
     },
 }

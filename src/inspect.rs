@@ -1,10 +1,20 @@
 //! What is in an input, without merging it.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::av::{LogScope, Stream};
+use crate::cancel::CancelToken;
+use crate::container::Container;
+use crate::demux::{Demuxed, Dropped, InputDemuxer, InputRole, InputSource};
+use crate::error::Result;
 use crate::input::Input;
-use crate::options::Options;
+use crate::options::{OnGap, Options};
+use crate::plan::{Choice, Listed, Purpose, plan};
+use crate::playlist::{InitSection, RenditionKind, Segment};
+use crate::time::Nanos;
+use crate::workspace::Workspace;
 
 /// What an input holds. Serializes to the JSON object that `inspect --json` prints.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -16,7 +26,8 @@ pub struct Inspection {
     pub variants: Vec<VariantInfo>,
     /// Renditions of a multivariant playlist.
     pub renditions: Vec<RenditionInfo>,
-    /// The media playlists that a merge with these options would read, the main one first.
+    /// The media playlists that a merge with these options would read, the main one first. One that
+    /// cannot be read is not among them: a warning tells why.
     pub inputs: Vec<InputInfo>,
     /// What is odd, one line each.
     pub warnings: Vec<String>,
@@ -28,11 +39,11 @@ pub struct Inspection {
 pub struct VariantInfo {
     /// Position in the playlist, from 0.
     pub index: usize,
-    /// Its playlist, without query.
+    /// Its playlist: a URL without its query, or a path below the folder of the first playlist.
     pub uri: String,
-    /// Bits a second.
+    /// Its highest bandwidth, in bits a second; 0 if the playlist does not say.
     pub bandwidth: u64,
-    /// `WIDTHxHEIGHT`.
+    /// `WIDTHxHEIGHT` in pixels; `None` if the playlist does not say, as for all that follows.
     pub resolution: Option<String>,
     /// Frames a second.
     pub frame_rate: Option<f64>,
@@ -54,11 +65,11 @@ pub struct RenditionInfo {
     pub group: String,
     /// Its name.
     pub name: String,
-    /// Its language.
+    /// Its language tag; `None` if the playlist does not say.
     pub language: Option<String>,
     /// Marked DEFAULT.
     pub default: bool,
-    /// Its playlist, without query; `None`: muxed into the variants.
+    /// Its playlist, as a variant's; `None`: muxed into the variants.
     pub uri: Option<String>,
     /// True for those that would be merged.
     pub selected: bool,
@@ -68,31 +79,31 @@ pub struct RenditionInfo {
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[non_exhaustive]
 pub struct InputInfo {
-    /// Playlist, folder or first file, without query.
+    /// Playlist, folder or first file: its name, or for a variant or rendition its `uri`.
     pub uri: String,
     /// Number of segments.
     pub segments: u64,
-    /// Media sequence number of the first.
+    /// Media sequence number of the first; 0 without a playlist.
     pub media_sequence: u64,
-    /// Sum of the durations that the playlist gives, in seconds.
+    /// Sum of the durations that the playlist gives, in seconds; `None` if it does not give all, or there is none.
     pub duration_s: Option<f64>,
-    /// The playlist says that it is complete.
+    /// The playlist says that it is complete; true without a playlist.
     pub ended: bool,
-    /// Marked discontinuities.
+    /// Discontinuities that the playlist marks before any segment but the first.
     pub discontinuities: u64,
     /// Segments marked as gaps.
     pub gaps: u64,
     /// Different init sections.
     pub init_sections: u64,
-    /// Encryption methods in use: `AES-128`.
+    /// Encryption methods in use, each once, in order of appearance: `AES-128`, `SAMPLE-AES (FairPlay)`.
     pub encryption: Vec<String>,
     /// What the first segment's bytes are: `ts`, `fmp4`, `aac`, `mp3`, `ac3`, `eac3`; `None` if there is no telling.
     pub container: Option<&'static str>,
-    /// Streams of the first segment.
+    /// Streams of the first segment that is no gap; empty if it could not be read.
     pub streams: Vec<StreamInfo>,
 }
 
-/// A stream.
+/// A stream of a sequence's first segment: those that can be merged first, then those that cannot.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct StreamInfo {
@@ -100,22 +111,147 @@ pub struct StreamInfo {
     pub kind: &'static str,
     /// libav's name of the codec.
     pub codec: String,
-    /// Language tag.
+    /// Language tag by the container; `None` if it does not say.
     pub language: Option<String>,
-    /// Pixels.
+    /// Width in pixels; `None` for what is no video or would be left out of a merge.
     pub width: Option<u32>,
-    /// Pixels.
+    /// Height in pixels; `None` as for the width.
     pub height: Option<u32>,
-    /// Samples a second.
+    /// Samples a second; `None` for what is no audio or would be left out of a merge.
     pub sample_rate_hz: Option<u32>,
-    /// Number of channels.
+    /// Number of channels; `None` as for the sample rate.
     pub channels: Option<u32>,
 }
 
 /// Looks into an input: its playlists, and the first segment of each sequence. Blocks; reads no more than that.
 ///
+/// Once the first playlist is read, what a merge would be refused for is told in
+/// [`warnings`](Inspection::warnings) instead: encryption that is not supported, a variant that is not
+/// a local file, a first segment that cannot be read.
+///
 /// # Errors
-/// As for [`Job::run`](crate::Job::run), as far as they concern the input.
-pub fn inspect(_input: &Input, _options: &Options) -> Result<Inspection> {
-    Err(Error::new(ErrorKind::Unsupported, "inspect"))
+/// `NotFound`, `Denied` or `Io` for an input that cannot be read, `Playlist` or `Limit` for a first playlist
+/// that is malformed or too large, `Usage` for a variant or language that it does not have, `Unsupported` for
+/// a URL. Without a playlist also what [`Job::run`](crate::Job::run) would say of the first file.
+pub fn inspect(input: &Input, options: &Options) -> Result<Inspection> {
+    let _log = LogScope::enter();
+    let plan = plan(input, options, Purpose::Inspect)?;
+    let (variants, renditions) = plan.choice.as_ref().map(entries).unwrap_or_default();
+    let (mut inputs, mut warnings) = (Vec::new(), plan.warnings);
+    for listed in plan.inputs {
+        let mut info = facts(&listed);
+        match first_segment(listed, options) {
+            Ok(Some((container, streams))) => (info.container, info.streams) = (Some(container.name()), streams),
+            Ok(None) => {}
+            // Without a playlist the file is all there is to look into.
+            Err(error) if plan.kind == "files" => return Err(error),
+            Err(error) => warnings.push(error.to_string()),
+        }
+        inputs.push(info);
+    }
+    Ok(Inspection { kind: plan.kind, variants, renditions, inputs, warnings })
+}
+
+/// What a multivariant playlist lists.
+fn entries(choice: &Choice) -> (Vec<VariantInfo>, Vec<RenditionInfo>) {
+    let variants = choice.playlist.variants.iter().enumerate().map(|(index, variant)| VariantInfo {
+        index,
+        uri: variant.location.display_from(&choice.base),
+        bandwidth: variant.bandwidth,
+        resolution: variant.resolution.map(|(width, height)| format!("{width}x{height}")),
+        frame_rate: variant.frame_rate,
+        codecs: variant.codecs.clone(),
+        audio_group: variant.audio_group.clone(),
+        selected: index == choice.variant,
+    });
+    let renditions = choice.playlist.renditions.iter().enumerate().map(|(index, rendition)| RenditionInfo {
+        kind: match rendition.kind {
+            RenditionKind::Audio => "audio",
+            RenditionKind::Video => "video",
+            RenditionKind::Subtitles => "subtitles",
+            RenditionKind::ClosedCaptions => "closed_captions",
+        },
+        group: rendition.group.clone(),
+        name: rendition.name.clone(),
+        language: rendition.language.clone(),
+        default: rendition.default,
+        uri: rendition.location.as_ref().map(|location| location.display_from(&choice.base)),
+        selected: choice.renditions.contains(&index),
+    });
+    (variants.collect(), renditions.collect())
+}
+
+/// What the playlist alone tells.
+fn facts(listed: &Listed) -> InputInfo {
+    let playlist = &listed.playlist;
+    let mut encryption: Vec<String> = Vec::new();
+    for method in playlist.segments.iter().flat_map(Segment::keys).map(|key| key.method.name()) {
+        if !encryption.iter().any(|known| known == method) {
+            encryption.push(method.to_owned());
+        }
+    }
+    let init_sections: HashSet<&InitSection> = playlist.segments.iter().filter_map(|s| s.init.as_deref()).collect();
+    InputInfo {
+        uri: listed.name.clone(),
+        segments: playlist.segments.len() as u64,
+        media_sequence: playlist.media_sequence,
+        duration_s: playlist.duration().map(Nanos::seconds),
+        ended: playlist.ended,
+        discontinuities: playlist.discontinuities(),
+        gaps: playlist.segments.iter().filter(|s| s.gap).count() as u64,
+        init_sections: init_sections.len() as u64,
+        encryption,
+        container: None,
+        streams: Vec::new(),
+    }
+}
+
+/// Container and streams of the first segment that is there; `None` if there is none, or none that can be read.
+fn first_segment(mut listed: Listed, options: &Options) -> Result<Option<(Container, Vec<StreamInfo>)>> {
+    listed.playlist.segments.retain(|segment| !segment.gap);
+    listed.playlist.segments.truncate(1);
+    // That was told when the playlist was read.
+    if listed.playlist.segments.iter().flat_map(Segment::keys).any(|key| !key.is_supported()) {
+        return Ok(None);
+    }
+    // Its streams are of interest, not which of them a merge would take from here.
+    listed.input_role = InputRole::Everything;
+    let workspace = Workspace::create(options.temp_dir.as_deref(), options.keep_temp)?;
+    let source = InputSource { on_gap: OnGap::Fail, ..listed.into_source(options, workspace.path()) };
+    let mut demuxer = InputDemuxer::new(source, &options.limits, &CancelToken::new());
+    loop {
+        match demuxer.read()? {
+            Demuxed::Session { container, streams, dropped, .. } => {
+                let streams = streams.into_iter().map(taken).chain(dropped.into_iter().map(left_out)).collect();
+                return Ok(Some((container, streams)));
+            }
+            Demuxed::End => return Ok(None),
+            Demuxed::Packet(_) | Demuxed::SegmentEnd(_) => {}
+        }
+    }
+}
+
+fn taken(stream: Stream) -> StreamInfo {
+    let size = stream.parameters.size();
+    StreamInfo {
+        kind: stream.parameters.kind().name(),
+        codec: stream.parameters.codec().name(),
+        language: stream.language,
+        width: size.map(|(width, _)| width),
+        height: size.map(|(_, height)| height),
+        sample_rate_hz: stream.parameters.sample_rate_hz(),
+        channels: stream.parameters.channels(),
+    }
+}
+
+fn left_out(stream: Dropped) -> StreamInfo {
+    StreamInfo {
+        kind: stream.kind.name(),
+        codec: stream.codec,
+        language: None,
+        width: None,
+        height: None,
+        sample_rate_hz: None,
+        channels: None,
+    }
 }

@@ -57,7 +57,8 @@ pub enum Existing {
     Overwrite,
 }
 
-/// What a segment that cannot be had does to the job.
+/// What a segment that is missing, cut short or no media does to the job. One that the playlist itself
+/// marks as a gap is left out either way, listed as missing and warned of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnGap {
     /// The job fails.
@@ -121,7 +122,7 @@ pub enum AudioChoice {
     Default,
     /// Every rendition of the variant's group.
     All,
-    /// No rendition.
+    /// No rendition; sound in the variant's own segments stays.
     None,
     /// Those of one language (a BCP 47 tag; `en` also takes `en-US`).
     Language(String),
@@ -130,9 +131,10 @@ pub enum AudioChoice {
 /// A decryption key given by the user, in place of the playlist's.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct KeyOverride {
-    /// 16 bytes for AES-128.
+    /// The key of every segment; `None`: those of the playlist. Where there is no playlist, or one without
+    /// keys, it decrypts all segments.
     pub key: Option<[u8; 16]>,
-    /// The initialization vector of every segment.
+    /// The initialization vector of every segment; `None`: by the playlist, or the media sequence number.
     pub iv: Option<[u8; 16]>,
 }
 

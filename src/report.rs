@@ -12,13 +12,14 @@ pub struct Report {
     pub job: String,
     /// `ok`.
     pub status: &'static str,
-    /// The file, or the first of several; `-` for standard output.
+    /// The file, or the first of several; `-` for a stream.
     pub output: PathBuf,
     /// Every file, in order.
     pub outputs: Vec<PathBuf>,
-    /// Size of all files together.
+    /// Size of all files together, in bytes; 0 for what went to a stream.
     pub size_bytes: u64,
-    /// Media time of all files together, in seconds.
+    /// Media time of all files together, in seconds: of each from its first packet to the end of its last, over
+    /// all tracks.
     pub duration_s: f64,
     /// Segments planned, merged and missing.
     pub segments: SegmentCounts,

@@ -33,3 +33,31 @@ impl Workspace {
         self.0.path()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[cfg(unix)]
+    #[test]
+    fn two_of_one_place_never_meet_and_take_only_themselves_away() {
+        use std::os::unix::fs::PermissionsExt;
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let one = Workspace::create(Some(parent.path()), false).expect("a workspace");
+        let other = Workspace::create(Some(parent.path()), false).expect("a workspace");
+        assert_ne!(one.path(), other.path());
+        assert_eq!(fs::metadata(one.path()).expect("a folder").permissions().mode() & 0o777, 0o700);
+        fs::write(one.path().join("x"), "x").expect("a file");
+        drop(one);
+        let left: Vec<_> = fs::read_dir(parent.path()).expect("the folder").flatten().map(|e| e.path()).collect();
+        assert_eq!(left, [other.path()]);
+    }
+
+    #[test]
+    fn one_that_cannot_be_made_is_told_with_what_to_do() {
+        let error = Workspace::create(Some(Path::new("/nowhere")), false).err().expect("no workspace");
+        assert_eq!(error.kind(), ErrorKind::CannotCreate);
+        assert!(error.to_string().ends_with("; choose another folder with --temp-dir"), "{error}");
+    }
+}

@@ -225,6 +225,17 @@ fn standard_output_that_is_full_is_an_error() -> Result<()> {
 }
 
 /// While standard input is read no job runs that could be cancelled: the signal ends the process at once.
+#[test]
+fn a_file_size_limit_is_an_error_and_not_the_end() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let script = "ulimit -f 1; exec \"$0\" man > page";
+    let avweld = assert_cmd::cargo::cargo_bin!("avweld");
+    let output = Command::new("sh").current_dir(folder.path()).args(["-c", script]).arg(avweld).output()?;
+    assert_eq!(output.status.code(), Some(74), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot write to standard output: file too large"), "{}", stderr(&output));
+    Ok(())
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn signals_end_the_wait_for_standard_input() -> Result<()> {

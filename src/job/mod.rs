@@ -1,6 +1,5 @@
 //! One job, from its input to its report.
 
-mod plan;
 mod publish;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,12 +13,11 @@ use crate::event::{Event, Observer};
 use crate::input::{Input, Output};
 use crate::mux::{Extent, Sink, verify};
 use crate::options::{Format, Options};
-use crate::pipeline::{self, Merged, Part, Settings, Teller};
+use crate::pipeline::{self, Merged, Part, PlannedInput, Settings, Teller};
+use crate::plan::{Listed, Purpose, plan};
 use crate::report::{DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
 use crate::workspace::Workspace;
 use publish::PartFiles;
-
-pub(crate) use plan::{Listed, Plan, plan};
 
 /// One merge: an input, an output and what to do on the way.
 #[must_use = "a job does nothing until it is run"]
@@ -57,23 +55,33 @@ impl Job {
         self
     }
 
-    /// Who hears of the job's events.
+    /// Who hears of the job's events; by default nobody. Called on the thread that runs the job.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
         self
     }
 
-    /// What cancels the job.
+    /// What cancels the job; by default nothing does.
     pub fn cancel_token(mut self, token: CancelToken) -> Self {
         self.cancel = token;
         self
     }
 
-    /// Runs the job on the calling thread and blocks until it is done.
+    /// Runs the job on the calling thread and blocks until it is done: until the output is on disk under its
+    /// final name, or nothing of it is left.
     ///
     /// # Errors
-    /// One error that tells its kind, and the segment and stream at fault where there is one.
-    /// No output file is left then, and no temporary one.
+    /// One error, with the segment and stream at fault where there is one. The output's path is then as it
+    /// was, and no temporary file is left, unless [`Options::keep_temp`] says so.
+    ///
+    /// - `Exists`, `CannotCreate`: the output, or a workspace, before anything is read.
+    /// - `NotFound`, `Denied`: the input, or a file that it names and may not.
+    /// - `Usage`: a variant or a language that the playlist does not have, a format that a stream cannot take.
+    /// - `Playlist`, `Media`, `Key`: an input that is malformed, cut short or not to be decrypted.
+    /// - `Unsupported`, `Limit`: an input, or a change in it, that avweld or the format cannot do.
+    /// - `Io`, `DiskFull`: reading and writing.
+    /// - `Cancelled`: the token was cancelled.
+    /// - `Internal`: a fault of avweld, a panic in the job included.
     pub fn run(self) -> Result<Report> {
         let cancel = self.cancel.clone();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.run_inside())).unwrap_or_else(|panic| {
@@ -94,7 +102,7 @@ impl Job {
             Output::Path(path) => Target::Files(PartFiles::prepare(path, self.options.existing)?),
             Output::Writer(writer) => Target::Stream(Some(writer)),
         };
-        let plan = plan(&self.input, &self.options)?;
+        let plan = plan(&self.input, &self.options, Purpose::Merge)?;
         let workspace = Workspace::create(self.options.temp_dir.as_deref(), self.options.keep_temp)?;
         let (segments, duration) = (plan.segments(), plan.duration());
         let extent = Extent { duration, bytes: plan.size_bytes() };
@@ -112,11 +120,15 @@ impl Job {
             extent,
             can_restart: matches!(target, Target::Files(_)),
         };
-        let inputs = plan.into_inputs(&self.options, workspace.path());
+        let planned = |listed: Listed| PlannedInput {
+            role: listed.track_role.clone(),
+            source: listed.into_source(&self.options, workspace.path()),
+        };
+        let inputs = plan.inputs.into_iter().map(planned).collect();
         let merged =
             pipeline::merge(inputs, &settings, &mut |n| target.sink(n), &mut tell, &self.cancel).map_err(|e| {
-                let full = e.kind() == ErrorKind::DiskFull;
-                if full {
+                // Of a stream nobody knows what it is written to.
+                if e.kind() == ErrorKind::DiskFull && matches!(target, Target::Files(_)) {
                     e.with_hint(format!("about {} bytes are needed in the output's folder", extent.bytes))
                 } else {
                     e

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::playlist::resolve::Base;
 use crate::playlist::types::Location;
 use crate::playlist::values::percent_decode;
 
@@ -14,11 +15,9 @@ impl Location {
     pub(crate) fn display(&self) -> String {
         match self {
             Self::File(path) => {
-                // A saved `seg.ts?token=…` keeps its token to itself.
-                let path = path.to_string_lossy();
-                let path = path.split('?').next().unwrap_or_default();
-                let name = Path::new(path).file_name();
-                shortened(&name.map_or(path.into(), |name| name.to_string_lossy()))
+                let path = without_query(path);
+                let name = Path::new(&path).file_name();
+                shortened(&name.map_or(path.as_str().into(), |name| name.to_string_lossy()))
             }
             Self::Data(_) => "data:".to_owned(),
             Self::Http(url) => {
@@ -31,6 +30,22 @@ impl Location {
             }
         }
     }
+
+    /// The same as its playlist sees it, which tells `low/index.m3u8` from `high/index.m3u8`.
+    pub(crate) fn display_from(&self, base: &Base) -> String {
+        match (self, base) {
+            (Self::File(path), Base::Folder(folder)) => match path.strip_prefix(folder) {
+                Ok(below) => shortened(&without_query(below)),
+                Err(_) => self.display(),
+            },
+            _ => self.display(),
+        }
+    }
+}
+
+/// A saved `seg.ts?token=…` keeps its token to itself.
+fn without_query(path: &Path) -> String {
+    path.to_string_lossy().split('?').next().unwrap_or_default().to_owned()
 }
 
 impl fmt::Debug for Location {

@@ -45,6 +45,23 @@ pub(crate) struct Key {
     pub iv: Option<[u8; 16]>,
 }
 
+impl Key {
+    /// Bytes under this key can be decrypted.
+    pub(crate) fn is_supported(&self) -> bool {
+        self.method == KeyMethod::Aes128
+    }
+}
+
+impl KeyMethod {
+    /// As a user knows it.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Aes128 => "AES-128",
+            Self::Unsupported(name) => name,
+        }
+    }
+}
+
 /// An EXT-X-MAP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct InitSection {
@@ -77,6 +94,14 @@ pub(crate) struct Segment {
     pub init: Option<Arc<InitSection>>,
     /// EXT-X-PROGRAM-DATE-TIME of this segment itself, as time since the Unix epoch.
     pub program_date_time: Option<Nanos>,
+}
+
+impl Segment {
+    /// The keys that its bytes need: its own, and that of its init section.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        let init = self.init.as_ref().and_then(|init| init.key.as_deref());
+        self.key.as_deref().into_iter().chain(init)
+    }
 }
 
 /// A playlist of segments.

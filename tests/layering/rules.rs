@@ -17,15 +17,15 @@ const LAYERS: [(&str, u8); 22] = [
     ("av", 3),
     ("fetch", 4),
     ("workspace", 4),
-    ("demux", 4),
-    ("mux", 4),
-    ("pipeline", 5),
-    ("job", 6),
-    ("merge", 6),
-    ("inspect", 6),
-    ("service", 7),
-    (LIB, 8),
-    (BIN, 9),
+    ("demux", 5),
+    ("mux", 5),
+    ("pipeline", 6),
+    ("plan", 6),
+    ("job", 7),
+    ("inspect", 7),
+    ("service", 8),
+    (LIB, 9),
+    (BIN, 10),
 ];
 const LIB: &str = "lib";
 const BIN: &str = "bin";
@@ -98,6 +98,9 @@ impl File<'_> {
         }
         if SPAWNERS.contains(&word) && self.is(at + 1, &["("]) || self.names(at, "process", &["Command"]) {
             out.push(self.fault(at, "a process is spawned"));
+        }
+        if word == "set_times" && !["av", "mux"].contains(&self.top()) {
+            out.push(self.fault(at, "a packet's timestamps are set outside src/mux"));
         }
         if (word == "todo" || word == "unimplemented") && self.is(at + 1, &["!"]) {
             out.push(self.fault(at, format_args!("`{word}!`")));
@@ -194,7 +197,7 @@ impl File<'_> {
         // What is no module is a name that lib.rs lends out again.
         let (target, to) = match layer(name) {
             Some(to) => (name, to),
-            None if name.starts_with(char::is_uppercase) || name == "*" => (LIB, 8),
+            None if name.starts_with(char::is_uppercase) || name == "*" => (LIB, 9),
             None => {
                 out.push(self.fault(at, format_args!("module `{name}` has no layer: give it one in tests/layering")));
                 return;

@@ -70,7 +70,7 @@ fn text(inspection: &Inspection) -> String {
 fn sequence(input: &InputInfo, kind: &str) -> String {
     let mut facts = vec![count(input.segments, "segment")];
     if kind != "files" {
-        facts.push(format!("from {}", input.media_sequence));
+        facts.push(format!("numbered from {}", input.media_sequence));
         facts.extend(input.duration_s.map(clock));
         facts.push(if input.ended { "complete" } else { "not ended: still growing, or cut off" }.to_owned());
     }
@@ -162,8 +162,8 @@ mod tests {
         input.container = Some("ts");
         assert_eq!(
             sequence(&input, "media"),
-            "v/index.m3u8\n  segments   10 segments, from 7, 0:01:00.000, complete\n  marks      discontinuities: 1\n  container  ts\n"
+            "v/index.m3u8\n  segments   10 segments, numbered from 7, 0:01:00.000, complete\n  marks      discontinuities: 1\n  container  ts\n"
         );
-        assert!(!sequence(&input, "files").contains("from"));
+        assert!(!sequence(&input, "files").contains("numbered"));
     }
 }

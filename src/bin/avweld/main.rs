@@ -58,9 +58,14 @@ fn dispatch(command: &Command, watch: &Watch) -> Result<()> {
 fn tell(error: &Error, verbosity: u8) {
     terminal::say(terminal::error_line(error));
     if verbosity > 0 {
+        let told = error.to_string().to_lowercase();
         let mut cause = error.source();
         while let Some(error) = cause {
-            terminal::say(format!("  caused by: {}", terminal::printable(&error.to_string())));
+            let text = terminal::printable(&error.to_string());
+            // Messages of I/O errors end with their cause already.
+            if !told.contains(&text.to_lowercase()) {
+                terminal::say(format!("  caused by: {text}"));
+            }
             cause = error.source();
         }
     }

@@ -71,27 +71,34 @@ const MISSING_LISTED: usize = 20;
 /// What a job came to, for people.
 pub(crate) fn summary(report: &Report, with_warnings: bool) -> Vec<String> {
     let segments = &report.segments;
+    let several = report.outputs.len() > 1;
+    let what = match several {
+        true => count(report.outputs.len() as u64, "file"),
+        false => printable_path(&report.output),
+    };
     let mut lines = vec![format!(
-        "{}: {}, {}, {} of {}",
-        printable_path(&report.output),
+        "{what}: {}, {}, {} of {}",
         DecimalBytes(report.size_bytes),
         clock(report.duration_s),
         segments.merged,
         count(segments.planned, "segment"),
     )];
-    if report.outputs.len() > 1 {
-        lines.extend(report.outputs.iter().map(|path| format!("  file {}", printable_path(path))));
-    }
-    lines.extend(report.tracks.iter().map(|track| {
+    // The tracks of several files stand one file's behind the other's, each counted from 0.
+    let mut files = report.outputs.iter().filter(|_| several);
+    for track in &report.tracks {
+        if track.index == 0 {
+            lines.extend(files.next().map(|path| format!("  {}", printable_path(path))));
+        }
+        let indent = if several { "    " } else { "  " };
         let language = track.language.as_deref().map(|l| format!(" [{}]", printable(l))).unwrap_or_default();
-        format!(
-            "  track {}: {} {}{language}, {}",
+        lines.push(format!(
+            "{indent}track {}: {} {}{language}, {}",
             track.index,
             track.kind,
             printable(&track.codec),
             clock(track.duration_s)
-        )
-    }));
+        ));
+    }
     if !segments.missing.is_empty() {
         lines.push(format!("  missing: {}", list(&segments.missing)));
     }

@@ -1,11 +1,12 @@
 //! SIGINT and SIGTERM: the first cancels the running job, a second ends the process at once.
+//! SIGXFSZ: a file that grows beyond the process's limit is an error, not the end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread::{self, JoinHandle};
 
 use avweld::{CancelToken, Error, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level;
 
@@ -54,6 +55,10 @@ impl Watch {
     /// Installs the handlers.
     pub(crate) fn install() -> Result<Self> {
         let failed = |e| Error::io("cannot watch for signals", e);
+        // Left to itself, the signal for a file beyond the limit (`ulimit -f`) kills the process, and what it had
+        // half written stays behind. With any handler the write fails with EFBIG instead, and the job ends as it
+        // does on a full disk. The flag is looked at by nobody.
+        signal_hook::flag::register(SIGXFSZ, Arc::default()).map_err(failed)?;
         let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
         let handle = signals.handle();
         let state = Arc::new(State::default());

@@ -42,11 +42,6 @@ fn a_playlist_from_the_web_names_the_web() {
     ] {
         for slot in 0..6 {
             let text = playlist_with(slot, uri);
-            // It has a comma before its colon, and so no scheme: a name on the playlist's own server.
-            if uri.starts_with("subfile,") {
-                assert!(parse_in(&web(), &text).is_ok(), "{uri} in slot {slot}");
-                continue;
-            }
             let (kind, shown) = error(&text);
             assert_eq!(kind, ErrorKind::Denied, "{uri} in slot {slot}: {shown}");
         }

@@ -1,0 +1,205 @@
+//! Playlists to sequences of segments: a multivariant one, and the media playlists it leads to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Choice, LOCAL_HINT, Listed, Plan, Purpose, fetcher, file_name};
+use crate::demux::InputRole;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::{PathPolicy, PlaylistKeys};
+use crate::mux::TrackRole;
+use crate::options::{Limits, Options};
+use crate::playlist::{
+    Base, Location, MediaPlaylist, MultivariantPlaylist, Playlist, parse, select_audio, select_variant,
+};
+
+/// Reads playlists that belong together, under one policy.
+struct Reader<'a> {
+    options: &'a Options,
+    base: Base,
+    policy: PathPolicy,
+    purpose: Purpose,
+    warnings: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(base: Base, options: &'a Options, purpose: Purpose) -> Result<Self> {
+        let policy = match &base {
+            Base::Folder(folder) => PathPolicy::playlist(folder, &options.allow_paths)?,
+            Base::Url(_) => PathPolicy::Nothing,
+        };
+        Ok(Self { options, base, policy, purpose, warnings: Vec::new() })
+    }
+
+    fn playlist(mut self, text: &[u8], name: &str) -> Result<Plan> {
+        let parsed = parse(text, &self.base, &self.options.limits, &[]).map_err(|e| e.within(name))?;
+        self.warnings.extend(parsed.warnings);
+        let (kind, choice, inputs) = match parsed.playlist {
+            Playlist::Media(media) => {
+                let main = self.listed(name, media, InputRole::Everything, TrackRole::default())?;
+                ("media", None, vec![main])
+            }
+            Playlist::Multivariant(multivariant) => {
+                let (choice, inputs) = self.multivariant(multivariant)?;
+                ("multivariant", Some(choice), inputs)
+            }
+        };
+        Ok(Plan { kind, choice, inputs, warnings: self.warnings })
+    }
+
+    fn multivariant(&mut self, playlist: MultivariantPlaylist) -> Result<(Choice, Vec<Listed>)> {
+        let variant = select_variant(&playlist, &self.options.variant)?;
+        let renditions = select_audio(&playlist, variant, &self.options.audio)?;
+        let role = if renditions.is_empty() { InputRole::Everything } else { InputRole::WithoutAudio };
+        let imports = &playlist.variables;
+        let main = self.load(&variant.location, imports, role, TrackRole::default());
+        let mut inputs = Vec::from_iter(self.tolerated(main)?);
+        for rendition in &renditions {
+            let Some(location) = &rendition.location else { continue };
+            let track_role = TrackRole {
+                language: rendition.language.clone(),
+                title: Some(rendition.name.clone()).filter(|name| !name.is_empty()),
+                default: rendition.default,
+            };
+            let listed = self.load(location, imports, InputRole::AudioOnly, track_role);
+            inputs.extend(self.tolerated(listed)?);
+        }
+        // By identity: a playlist may hold entries that are equal.
+        let chosen = |r| renditions.iter().any(|chosen| std::ptr::eq(*chosen, r));
+        let rendition_positions = (0..).zip(&playlist.renditions).filter(|(_, r)| chosen(*r)).map(|(n, _)| n).collect();
+        let variant = playlist.variants.iter().position(|v| std::ptr::eq(v, variant)).unwrap_or(0);
+        Ok((Choice { base: self.base.clone(), variant, renditions: rendition_positions, playlist }, inputs))
+    }
+
+    /// Trouble that a merge is refused for, and that a look only tells.
+    fn tolerated<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
+        match (result, self.purpose) {
+            (Ok(value), _) => Ok(Some(value)),
+            (Err(error), Purpose::Merge) => Err(error),
+            (Err(error), Purpose::Inspect) => {
+                self.warnings.push(error.to_string());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads the media playlist of a variant or rendition.
+    fn load(
+        &mut self,
+        location: &Location,
+        imports: &[(String, String)],
+        role: InputRole,
+        track_role: TrackRole,
+    ) -> Result<Listed> {
+        let name = location.display_from(&self.base);
+        let path = match location {
+            Location::File(path) => path,
+            _ => {
+                return Err(
+                    Error::new(ErrorKind::Unsupported, format!("{name} is not a local file")).with_hint(LOCAL_HINT)
+                );
+            }
+        };
+        let limits = &self.options.limits;
+        let text = self.policy.open(path).and_then(|(file, size)| read_limited(file, size, limits));
+        let text = text.map_err(|e| e.within(&name))?;
+        let base = Base::Folder(folder_of(path));
+        let parsed = parse(&text, &base, limits, imports).map_err(|e| e.within(&name))?;
+        self.warnings.extend(parsed.warnings.into_iter().map(|w| format!("{name}: {w}")));
+        match parsed.playlist {
+            Playlist::Media(media) => self.listed(&name, media, role, track_role),
+            Playlist::Multivariant(_) => {
+                Err(Error::new(ErrorKind::Playlist, format!("{name} is a multivariant playlist inside another")))
+            }
+        }
+    }
+
+    fn listed(
+        &mut self,
+        name: &str,
+        playlist: MediaPlaylist,
+        input_role: InputRole,
+        track_role: TrackRole,
+    ) -> Result<Listed> {
+        let mergeable = refuse_empty(name, &playlist).and_then(|()| refuse_encryption(&playlist));
+        self.tolerated(mergeable)?;
+        let keyed = playlist.segments.iter().any(|s| s.key.is_some());
+        let keys = if keyed { PlaylistKeys::Present } else { PlaylistKeys::Absent };
+        let fetcher = fetcher(self.policy.clone(), self.options, keys);
+        Ok(Listed { name: name.to_owned(), playlist, fetcher, input_role, track_role })
+    }
+}
+
+fn refuse_empty(name: &str, playlist: &MediaPlaylist) -> Result<()> {
+    if playlist.segments.iter().all(|s| s.gap) {
+        return Err(Error::new(ErrorKind::Playlist, format!("{name} lists no segment that could be merged")));
+    }
+    Ok(())
+}
+
+/// Encryption that is not done is refused by name, before any media is opened.
+fn refuse_encryption(playlist: &MediaPlaylist) -> Result<()> {
+    for segment in &playlist.segments {
+        if let Some(key) = segment.keys().find(|key| !key.is_supported()) {
+            let message = format!("encrypted with {}, which is not supported", key.method.name());
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .with_segment(segment.media_sequence, segment.location.display()));
+        }
+    }
+    Ok(())
+}
+
+/// The playlist of a file.
+pub(super) fn file(path: &Path, options: &Options, purpose: Purpose) -> Result<Plan> {
+    let name = file_name(path);
+    let base = Base::Folder(folder_of(path));
+    let (file, size) = PathPolicy::Any.open(path)?;
+    let text = read_limited(file, size, &options.limits).map_err(|e| e.within(&name))?;
+    Reader::new(base, options, purpose)?.playlist(&text, &name)
+}
+
+/// A playlist that was given as text.
+pub(super) fn text(text: &[u8], base: &str, options: &Options, purpose: Purpose) -> Result<Plan> {
+    Reader::new(text_base(base)?, options, purpose)?.playlist(text, "the playlist given")
+}
+
+/// Reads a playlist's text, not more than the limit and one byte, for the parser to refuse.
+fn read_limited(file: fs::File, size: u64, limits: &Limits) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let limit = limits.playlist_bytes as u64 + 1;
+    let mut text = Vec::with_capacity(usize::try_from(size.min(limit)).unwrap_or(0));
+    file.take(limit).read_to_end(&mut text).map_err(|e| Error::io("cannot read", e))?;
+    Ok(text)
+}
+
+/// By its name, or by its first bytes where the name says nothing.
+pub(super) fn is_playlist(path: &Path) -> bool {
+    use std::io::Read;
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if ["m3u8", "m3u"].contains(&extension.as_str()) {
+        return true;
+    }
+    let mut head = [0; 10];
+    let regular = path.is_file();
+    let read = regular.then(|| fs::File::open(path).and_then(|mut f| f.read(&mut head)).ok()).flatten();
+    let head = head[..read.unwrap_or(0)].strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head[..read.unwrap_or(0)]);
+    head.starts_with(b"#EXTM3U")
+}
+
+fn text_base(base: &str) -> Result<Base> {
+    match url::Url::parse(base) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(Base::Url(url)),
+        Ok(url) if url.scheme() == "file" => url
+            .to_file_path()
+            .map(Base::Folder)
+            .map_err(|()| Error::new(ErrorKind::Usage, format!("{base} is no folder of this machine"))),
+        _ => Ok(Base::Folder(base.into())),
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}

@@ -69,3 +69,26 @@ impl<F: Fn(&Event) + Send + Sync> Observer for F {
         self(event);
     }
 }
+
+/// Events as messages. Those that find the channel full wait; those that find it closed are lost.
+impl Observer for crossbeam_channel::Sender<Event> {
+    fn on_event(&self, event: &Event) {
+        // Nobody listens any more: that is the listener's choice, and no fault of the job's.
+        let _closed = self.send(event.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_listens_and_may_be_closed() {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let event = Event::Warning { job: "a".to_owned(), message: "b".to_owned() };
+        sender.on_event(&event);
+        assert_eq!(receiver.recv(), Ok(event.clone()));
+        drop(receiver);
+        sender.on_event(&event);
+    }
+}

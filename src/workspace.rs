@@ -25,7 +25,7 @@ impl Workspace {
             let parent = parent.map_or_else(|| "the system's temporary folder".into(), |p| p.display().to_string());
             let error = Error::io(format_args!("cannot create a workspace in {parent}"), e);
             let kind = if error.kind() == ErrorKind::DiskFull { ErrorKind::DiskFull } else { ErrorKind::CannotCreate };
-            error.as_kind(kind).with_hint("choose another folder with --temp-dir")
+            error.of_kind(kind).with_hint("choose another folder with --temp-dir")
         })
     }
 

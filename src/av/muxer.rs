@@ -160,7 +160,7 @@ impl<W: Writer> Muxer<W, Unstarted> {
         }
         if code < 0 {
             let error = from_code(&format!("cannot begin a {} file", self.format.name()), code);
-            return Err(error.as_kind(ErrorKind::Unsupported));
+            return Err(error.of_kind(ErrorKind::Unsupported));
         }
         if unknown > 0 {
             return Err(Error::new(ErrorKind::Internal, "the muxer did not take all of its options"));

@@ -126,7 +126,7 @@ enum Located {
 
 enum State {
     /// Between two sessions.
-    Between(Feed),
+    Between(Box<Feed>),
     Reading(Box<Demuxer<Feed>>),
     Ended,
 }
@@ -134,7 +134,12 @@ enum State {
 impl InputDemuxer {
     pub(crate) fn new(source: InputSource, limits: &Limits, cancel: &CancelToken) -> Self {
         Self {
-            state: State::Between(Feed::new(source.segments, source.fetcher, source.on_gap, source.workspace)),
+            state: State::Between(Box::new(Feed::new(
+                source.segments,
+                source.fetcher,
+                source.on_gap,
+                source.workspace,
+            ))),
             role: source.role,
             probing: Probing::Ahead { bytes: limits.probe_bytes, duration_us: PROBE_DURATION_US },
             cancel: cancel.clone(),
@@ -159,7 +164,7 @@ impl InputDemuxer {
             }
             match std::mem::replace(&mut self.state, State::Ended) {
                 State::Ended => return Ok(Demuxed::End),
-                State::Between(feed) => self.begin_session(feed)?,
+                State::Between(feed) => self.begin_session(*feed)?,
                 State::Reading(mut demuxer) => {
                     let packet = demuxer.read()?;
                     if let Some(feed) = demuxer.reader() {
@@ -265,7 +270,7 @@ impl InputDemuxer {
                 self.queue.push_back(Demuxed::SegmentEnd(SegmentEnd { segment, ending, bytes: 0 }));
                 feed.rewind(segment + 1);
             }
-            self.state = State::Between(feed);
+            self.state = State::Between(Box::new(feed));
         }
     }
 
@@ -289,7 +294,7 @@ impl InputDemuxer {
         }
         if let Some(mut feed) = demuxer.into_reader() {
             feed.rewind(segment);
-            self.state = State::Between(feed);
+            self.state = State::Between(Box::new(feed));
         }
         Ok(())
     }

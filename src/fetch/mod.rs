@@ -188,7 +188,7 @@ fn decrypted(reader: Box<dyn Read + Send>, cipher: Option<Cipher>) -> Box<dyn Re
 /// What the playlist lists and the disk does not hold is corrupt input rather than a wrong argument.
 fn missing_for_good(error: Error) -> Error {
     if error.kind() == ErrorKind::NotFound {
-        error.as_kind(ErrorKind::Media).with_hint("put the file in place, or go on without it with --on-gap skip")
+        error.of_kind(ErrorKind::Media).with_hint("put the file in place, or go on without it with --on-gap skip")
     } else {
         error
     }

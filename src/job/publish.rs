@@ -101,7 +101,7 @@ fn cannot_create(path: &Path, error: std::io::Error) -> Error {
     let error = Error::io(format_args!("cannot create {}", path.display()), error);
     match error.kind() {
         ErrorKind::DiskFull => error,
-        _ => error.as_kind(ErrorKind::CannotCreate),
+        _ => error.of_kind(ErrorKind::CannotCreate),
     }
 }
 

@@ -9,7 +9,7 @@ mod part;
 mod source;
 mod tell;
 
-pub(crate) use part::{FinishedTrack, Part};
+pub(crate) use part::Part;
 pub(crate) use source::PlannedInput;
 pub(crate) use tell::Teller;
 

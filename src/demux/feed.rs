@@ -10,6 +10,9 @@ use crate::fetch::{Fetcher, SegmentBytes};
 use crate::options::OnGap;
 use crate::playlist::{InitSection, Segment};
 
+/// libav keeps an index of all fragments that a context read: each context reads so many segments at most.
+const MP4_SESSION_SEGMENTS: usize = 300;
+
 /// What became of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -262,6 +265,9 @@ impl Feed {
     fn belongs(&self, open: &Open) -> bool {
         let Some(session) = &self.session else { return false };
         if self.last.is_some_and(|last| open.segment > last) {
+            return false;
+        }
+        if session.container == Container::Mp4 && self.marks.len() >= MP4_SESSION_SEGMENTS {
             return false;
         }
         let (segment, before) = (&self.segments[open.segment], self.marks.last().map(|m| &self.segments[m.segment]));

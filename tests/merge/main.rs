@@ -6,6 +6,7 @@ mod boxes;
 mod corpus;
 mod expected;
 mod fixtures;
+mod golden;
 mod judge;
 mod output;
 mod sandbox;

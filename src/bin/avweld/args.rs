@@ -12,7 +12,8 @@ use crate::values::{self, Change, Discontinuity, Gap, ProgressStyle};
 /// What `--version` prints: which libav runs matters to whoever reads a bug report.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let libav = avweld::libav_versions().map(|(name, version)| format!("\n{name} {version}"));
-    format!("{}{}", env!("CARGO_PKG_VERSION"), libav.concat())
+    let built = env!("AVWELD_LIBAV_VERSION");
+    format!("{}{}\nbuilt with libavformat {built}", env!("CARGO_PKG_VERSION"), libav.concat())
 });
 
 const ROOT_HELP: &str = "\

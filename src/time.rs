@@ -75,6 +75,11 @@ impl Nanos {
     pub fn minus(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
+
+    /// How far apart two points are; saturates.
+    pub(crate) fn distance(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0).saturating_abs())
+    }
 }
 
 /// Ticks of one time base in another, rounded to nearest; saturates.

@@ -12,14 +12,19 @@
 //! - each [`Track`] then sees to it that decoding times strictly increase and come no later than
 //!   presentation times.
 
+mod audio;
 mod epoch;
+mod offset;
+mod stream;
 mod track;
 mod unwrap;
+mod video;
 
 use std::collections::VecDeque;
 
 use crate::time::{Nanos, TimeBase};
-use epoch::{Accepted, Blocked, Input, Opening};
+use epoch::{Accepted, Blocked, Input};
+use offset::Opening;
 use track::Track;
 
 pub(crate) use track::TrackClass;
@@ -146,7 +151,7 @@ impl<P> Timeline<P> {
         let inputs = (0..inputs)
             .map(|i| Input::new(tracks.iter().enumerate().filter(|(_, t)| t.input == i).map(|(n, _)| n).collect()))
             .collect();
-        let tracks = tracks.iter().enumerate().map(|(i, t)| Track::new(i, t.base, t.class)).collect();
+        let tracks = tracks.iter().enumerate().map(|(i, t)| Track::new(i, t.base, t.class, origin)).collect();
         Self { inputs, tracks, origin, lookahead_bytes, out: VecDeque::new(), counts: Counts::default() }
     }
 
@@ -163,21 +168,23 @@ impl<P> Timeline<P> {
                 return Some(i);
             }
             let running = live().filter(|(_, input)| !input.is_opening()).min_by_key(|(_, input)| input.position);
-            let waiting_since = self.inputs.iter().filter(|i| i.is_opening()).map(|i| i.position).min();
-            match (running, waiting_since) {
+            let mut opening = self.inputs.iter().filter(|input| input.is_opening()).peekable();
+            let is_waited_for = opening.peek().is_some();
+            let waiting_since = opening.filter_map(Input::break_at).min();
+            match running {
                 // The others come up to the same break, unless it is this input's alone.
-                (Some((i, input)), since) if since.is_none_or(|since| input.position <= since.plus(epoch::MAX_LAG)) => {
+                Some((i, input)) if waiting_since.is_none_or(|since| input.position <= since.plus(epoch::MAX_LAG)) => {
                     return Some(i);
                 }
-                (_, Some(_)) => self.open_epochs(),
-                (running, None) => return running.map(|(i, _)| i),
+                _ if is_waited_for => self.open_epochs(),
+                _ => return None,
             }
         }
     }
 
     /// The input's demuxer begins anew with a segment; the next packets come from there.
     pub(crate) fn begin_session(&mut self, input: usize, boundary: Boundary, segment: usize) {
-        self.inputs[input].begin_session(boundary, segment, &mut self.counts);
+        self.inputs[input].begin_session(boundary, segment);
     }
 
     /// A segment is missing, and with it so much media.
@@ -197,7 +204,7 @@ impl<P> Timeline<P> {
 
     fn send(&mut self, item: Item<P>, offset: Nanos) {
         let track = &mut self.tracks[item.track];
-        track.push(item.mapped(offset, track.base), &mut self.out);
+        track.push(track::Mapped::new(item, offset, track.base), &mut self.out);
     }
 
     /// Where a packet would stand on the output's clock, were it pushed now; `None` where that is not settled.
@@ -213,17 +220,19 @@ impl<P> Timeline<P> {
     /// The input has no more packets.
     pub(crate) fn end(&mut self, input: usize) {
         self.inputs[input].ended = true;
-        if !self.inputs[input].is_opening() {
-            for track in self.inputs[input].tracks() {
-                self.tracks[track].flush(&mut self.out);
-            }
-        }
+        self.flush_ended(input);
         if self.inputs.iter().all(|i| i.ended) {
             while self.inputs.iter().any(Input::is_opening) {
                 self.open_epochs();
             }
-            for track in &mut self.tracks {
-                track.flush(&mut self.out);
+        }
+    }
+
+    /// Lets go of what a track looks ahead at, where nothing can follow.
+    fn flush_ended(&mut self, input: usize) {
+        if self.inputs[input].ended && !self.inputs[input].is_opening() {
+            for track in self.inputs[input].tracks() {
+                self.tracks[track].flush(&mut self.out);
             }
         }
     }
@@ -235,7 +244,7 @@ impl<P> Timeline<P> {
 
     /// What had to be done so far.
     pub(crate) fn counts(&self) -> Counts {
-        Counts { mended: self.tracks.iter().map(|t| t.mended).sum(), ..self.counts }
+        Counts { mended: self.tracks.iter().map(|t| t.mended()).sum(), ..self.counts }
     }
 
     /// First and last presentation time of a track; `None` while it is empty.
@@ -246,7 +255,7 @@ impl<P> Timeline<P> {
 
     /// Packets of a track that went out.
     pub(crate) fn packets(&self, track: usize) -> u64 {
-        self.tracks[track].packets
+        self.tracks[track].packets()
     }
 
     /// How far the slowest input has come.
@@ -254,17 +263,33 @@ impl<P> Timeline<P> {
         self.inputs.iter().map(|i| i.position).min().unwrap_or_default()
     }
 
-    /// Settles the offsets of all epochs that wait, and lets their packets go.
+    /// The inputs that wait at the earliest of the breaks that are waited at.
+    fn earliest_break(&self) -> Vec<usize> {
+        let waiting = || self.inputs.iter().enumerate().filter(|(_, input)| input.is_opening());
+        let place = |input: &Input<P>| (input.break_at().is_none(), input.break_at());
+        let Some((_, first)) = waiting().min_by_key(|(_, input)| place(input)) else { return Vec::new() };
+        waiting()
+            .filter(|(_, input)| std::ptr::eq(*input, first) || input.shares_break(first))
+            .map(|(i, _)| i)
+            .collect()
+    }
+
+    /// Settles the offset of the earliest epoch that waits, for all inputs that come to it, and lets its packets go.
     fn open_epochs(&mut self) {
-        // Packets of the epoch before that a track still holds must count for its end.
-        for input in self.inputs.iter().filter(|i| i.is_opening()) {
-            for track in input.tracks() {
+        let group = self.earliest_break();
+        let marks = group.iter().filter_map(|i| self.inputs[*i].mark()).max();
+        if marks.is_none() && group.iter().any(|i| self.inputs[*i].is_at_reset()) {
+            self.counts.resets += 1;
+        }
+        for i in &group {
+            self.inputs[*i].catch_up(marks.unwrap_or_default());
+            // Packets of the epoch before that a track still holds must count for its end.
+            for track in self.inputs[*i].entered_tracks() {
                 self.tracks[track].begin_epoch(&mut self.out);
             }
         }
-        let openings: Vec<Opening> = self.inputs.iter().map(|input| input.opening(&self.tracks, self.origin)).collect();
-        let offsets = epoch::offsets(&openings);
-        for (i, offset) in offsets.into_iter().enumerate().filter(|(i, _)| openings[*i].waiting) {
+        let openings: Vec<Opening> = group.iter().map(|i| self.inputs[*i].opening(&self.tracks, self.origin)).collect();
+        for (i, offset) in group.into_iter().zip(offset::offsets(&openings)) {
             let (held, blocked) = self.inputs[i].open(offset);
             held.into_iter().for_each(|item| self.send(item, offset));
             for blocked in blocked {
@@ -273,6 +298,7 @@ impl<P> Timeline<P> {
                     Blocked::Session(boundary, segment) => self.begin_session(i, boundary, segment),
                 }
             }
+            self.flush_ended(i);
         }
     }
 }

@@ -1,21 +1,15 @@
 //! The last step of one track: from mapped timestamps to such as a muxer takes, with decoding
 //! times that strictly increase and presentation times that never lie before them.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
-use super::Stamped;
+use super::audio::Samples;
+use super::video::Reordering;
+use super::{Item, Origin, Stamped};
 use crate::time::{Nanos, TimeBase, rescale_ticks};
 
-/// Video packets looked at ahead of the one to be stamped: the deepest reordering that H.264 and HEVC allow.
-const VIDEO_WINDOW: usize = 17;
-
-/// No video sample is made shorter than this: players treat shorter ones as broken.
-const SHORTEST_VIDEO_SAMPLE: Nanos = Nanos(1_500_000);
-
-/// An audio timestamp is taken as exact up to this deviation from the count of samples: it covers
-/// clocks of 90 kHz and of milliseconds, and is too short to be heard as a loss of sync.
-const AUDIO_TOLERANCE: Nanos = Nanos(1_000_000);
+/// Timestamps are kept within this, so that what is added to them cannot overflow.
+const BOUND_TICKS: i64 = 1 << 60;
 
 /// A packet whose times are already on the output's clock, in ticks of the track.
 pub(super) struct Mapped<P> {
@@ -26,7 +20,30 @@ pub(super) struct Mapped<P> {
     pub(super) samples: Option<u32>,
     /// How far the first timestamp of a segment may be off the count of samples.
     pub(super) tolerance: Option<Nanos>,
+    /// Presentation, and its length, as exactly as the input says them: a track's ticks can be coarse.
+    pub(super) presented: Option<Nanos>,
+    pub(super) length: Option<Nanos>,
     pub(super) payload: P,
+}
+
+impl<P> Mapped<P> {
+    pub(super) fn new(item: Item<P>, offset: Nanos, base: TimeBase) -> Self {
+        // The offset is rounded by itself, so that the distance of two packets never depends on it.
+        let offset_ticks = offset.to_ticks(base);
+        let map = |ticks: i64| {
+            rescale_ticks(ticks, item.base, base).saturating_add(offset_ticks).clamp(-BOUND_TICKS, BOUND_TICKS)
+        };
+        Self {
+            pts: item.pts.map(map),
+            dts: item.dts.map(map),
+            duration: item.duration.map(|ticks| rescale_ticks(ticks, item.base, base).clamp(0, BOUND_TICKS)),
+            samples: item.samples,
+            tolerance: item.tolerance,
+            presented: item.presented_at().map(|at| at.plus(offset)),
+            length: item.length(),
+            payload: item.payload,
+        }
+    }
 }
 
 /// What a track is.
@@ -38,191 +55,123 @@ pub(crate) enum TrackClass {
     Audio { sample_rate_hz: Option<u32> },
 }
 
-pub(super) struct Track<P> {
-    index: usize,
+/// How packets of a class are stamped.
+enum Stamper<P> {
+    Video(Reordering<P>),
+    Audio(Samples),
+}
+
+/// What a track has come to.
+pub(super) struct Written {
     pub(super) base: TimeBase,
-    class: TrackClass,
-    /// Video packets held back, in decoding order; `pts` is set.
-    window: VecDeque<Mapped<P>>,
-    /// Presentation times of everything held back: the n-th to go out decodes no later than the n-th smallest.
-    order: BinaryHeap<Reverse<i64>>,
-    /// Decoding times of the input are unusable: they are made from the presentation times, so far apart.
-    rebuilt_delay: Option<i64>,
-    last_dts: Option<i64>,
-    last_duration: i64,
-    /// The first sample of the present stretch of audio, and the samples since.
-    audio_anchor: Option<(i64, i64)>,
+    /// No timestamp may be lower.
+    pub(super) floor: Option<i64>,
+    pub(super) last_dts: Option<i64>,
+    pub(super) last_duration: i64,
     first_pts: Option<i64>,
-    end: Option<i64>,
+    last_pts: Option<i64>,
+    end: Option<Nanos>,
     pub(super) mended: u64,
-    pub(super) packets: u64,
+    packets: u64,
+    index: usize,
+}
+
+pub(super) struct Track<P> {
+    stamper: Stamper<P>,
+    pub(super) base: TimeBase,
+    written: Written,
 }
 
 impl<P> Track<P> {
-    pub(super) fn new(index: usize, base: TimeBase, class: TrackClass) -> Self {
-        Self {
-            index,
+    pub(super) fn new(index: usize, base: TimeBase, class: TrackClass, origin: Origin) -> Self {
+        let stamper = match class {
+            TrackClass::Video => Stamper::Video(Reordering::new()),
+            TrackClass::Audio { sample_rate_hz } => Stamper::Audio(Samples::new(sample_rate_hz)),
+        };
+        let written = Written {
             base,
-            class,
-            window: VecDeque::new(),
-            order: BinaryHeap::new(),
-            rebuilt_delay: None,
+            floor: (origin == Origin::Lowest).then_some(0),
             last_dts: None,
             last_duration: 0,
-            audio_anchor: None,
             first_pts: None,
+            last_pts: None,
             end: None,
             mended: 0,
             packets: 0,
-        }
+            index,
+        };
+        Self { stamper, base, written }
     }
 
     pub(super) fn is_video(&self) -> bool {
-        self.class == TrackClass::Video
+        matches!(self.stamper, Stamper::Video(_))
     }
 
     /// Presentation time at which everything so far ends; `None` before the first packet.
     pub(super) fn end(&self) -> Option<Nanos> {
-        self.end.map(|ticks| Nanos::from_ticks(ticks, self.base))
+        self.written.end
     }
 
     /// Presentation time of the earliest packet; `None` before the first packet.
     pub(super) fn start(&self) -> Option<Nanos> {
-        self.first_pts.map(|ticks| Nanos::from_ticks(ticks, self.base))
+        self.written.first_pts.map(|ticks| Nanos::from_ticks(ticks, self.base))
+    }
+
+    pub(super) fn mended(&self) -> u64 {
+        self.written.mended
+    }
+
+    pub(super) fn packets(&self) -> u64 {
+        self.written.packets
     }
 
     /// A break: what comes now has another clock or another encoder.
     pub(super) fn begin_epoch(&mut self, out: &mut VecDeque<Stamped<P>>) {
         self.flush(out);
-        self.rebuilt_delay = None;
-        self.audio_anchor = None;
+        match &mut self.stamper {
+            Stamper::Video(reordering) => reordering.forget(),
+            Stamper::Audio(samples) => samples.forget(),
+        }
     }
 
     pub(super) fn push(&mut self, item: Mapped<P>, out: &mut VecDeque<Stamped<P>>) {
-        match self.class {
-            TrackClass::Video => self.push_video(item, out),
-            TrackClass::Audio { sample_rate_hz } => self.push_audio(item, sample_rate_hz, out),
+        match &mut self.stamper {
+            Stamper::Video(reordering) => reordering.push(item, &mut self.written, out),
+            Stamper::Audio(samples) => samples.push(item, &mut self.written, out),
         }
     }
 
     pub(super) fn flush(&mut self, out: &mut VecDeque<Stamped<P>>) {
-        while !self.window.is_empty() {
-            self.emit_video(out);
+        if let Stamper::Video(reordering) = &mut self.stamper {
+            reordering.flush(&mut self.written, out);
         }
     }
+}
 
-    fn push_audio(&mut self, item: Mapped<P>, rate_hz: Option<u32>, out: &mut VecDeque<Stamped<P>>) {
-        let samples_base = rate_hz.and_then(TimeBase::per_second);
-        let counted = item.samples.zip(samples_base);
-        let expected = match (self.audio_anchor, samples_base) {
-            (Some((anchor, samples)), Some(base)) => Some(anchor + rescale_ticks(samples, base, self.base)),
-            _ => self.last_dts.map(|dts| dts + self.last_duration),
-        };
-        let given = item.pts.or(item.dts);
-        let tolerance = item.tolerance.unwrap_or(AUDIO_TOLERANCE).to_ticks(self.base).max(1);
-        let snapped = match (given, expected) {
-            (None, None) => 0,
-            (None, Some(expected)) => expected,
-            (Some(given), Some(expected)) if counted.is_some() && (given - expected).abs() <= tolerance => expected,
-            (Some(given), _) => given,
-        };
-        // An overlap of less than a reset: squeezed rather than moved, so that what follows stays in sync.
-        let pts = self.last_dts.map_or(snapped, |last| snapped.max(last + 1));
-        if pts != snapped {
-            self.mended += 1;
-        }
-        let duration = match counted {
-            Some((samples, base)) => rescale_ticks(i64::from(samples), base, self.base),
-            None => item.duration.unwrap_or(self.last_duration),
-        };
-        self.audio_anchor = match (counted, self.audio_anchor) {
-            (Some((n, _)), Some((anchor, samples))) if Some(pts) == expected => Some((anchor, samples + i64::from(n))),
-            (Some((n, _)), _) => Some((pts, i64::from(n))),
-            (None, _) => None,
-        };
-        self.send(item.payload, pts, pts, duration, out);
+/// Times of a packet as they go out; `end` is where its presentation ends.
+pub(super) struct Times {
+    pub(super) pts: i64,
+    pub(super) dts: i64,
+    pub(super) duration: i64,
+    pub(super) end: Nanos,
+}
+
+impl Written {
+    /// The lowest decoding time that can follow, where a sample takes `step` at least.
+    pub(super) fn lowest(&self, step: i64) -> Option<i64> {
+        self.last_dts.map(|last| last.saturating_add(step)).max(self.floor)
     }
 
-    fn push_video(&mut self, mut item: Mapped<P>, out: &mut VecDeque<Stamped<P>>) {
-        let pts = item.pts.or(item.dts).unwrap_or_else(|| {
-            let before = self.window.back().and_then(|i| i.pts).or(self.last_dts);
-            before.map_or(0, |pts| pts + self.last_duration.max(1))
-        });
-        item.pts = Some(pts);
-        self.order.push(Reverse(pts));
-        self.window.push_back(item);
-        if self.window.len() > VIDEO_WINDOW {
-            self.emit_video(out);
-        }
-    }
-
-    /// Stamps the packet at the head of the window.
-    fn emit_video(&mut self, out: &mut VecDeque<Stamped<P>>) {
-        let step = SHORTEST_VIDEO_SAMPLE.to_ticks(self.base).max(1);
-        let lowest = self.last_dts.map(|last| last + step);
-        // Each packet behind the head needs a sample's room before its own presentation.
-        let highest = self.window.iter().zip(0..).filter_map(|(item, n)| Some(item.pts? - n * step)).min();
-        let fits = |dts: i64| lowest.is_none_or(|low| dts >= low) && highest.is_none_or(|high| dts <= high);
-        if self.rebuilt_delay.is_none() && self.decoding_times_are_broken(step) {
-            self.rebuilt_delay = Some(self.reorder_delay());
-        }
-        let next_duration = self.typical_duration();
-        let Some(item) = self.window.pop_front() else { return };
-        let smallest = self.order.pop().map_or(0, |Reverse(pts)| pts);
-        let pts = item.pts.unwrap_or(smallest);
-        let given = match self.rebuilt_delay {
-            Some(delay) => Some(smallest - delay),
-            None => item.dts,
-        };
-        let dts = match given {
-            Some(dts) if fits(dts) => dts,
-            wish => {
-                let wish = wish.or_else(|| Some(self.last_dts? + self.last_duration)).unwrap_or(pts);
-                let wish = highest.map_or(wish, |high| wish.min(high));
-                lowest.map_or(wish, |low| wish.max(low))
-            }
-        };
-        if item.dts != Some(dts) {
-            self.mended += 1;
-        }
-        let duration = item.duration.or(next_duration.map(|next| (next - dts).max(1))).unwrap_or(self.last_duration);
-        self.send(item.payload, pts.max(dts), dts, duration, out);
-    }
-
-    /// Decoding time of the packet behind the head, to tell the head's duration where nothing else does.
-    fn typical_duration(&self) -> Option<i64> {
-        self.window.get(1).and_then(|next| next.dts)
-    }
-
-    /// More than a single packet of the window has a decoding time that no muxer takes.
-    fn decoding_times_are_broken(&self, step: i64) -> bool {
-        let mut last = self.last_dts;
-        let mut broken = 0;
-        for item in &self.window {
-            let ok = match item.dts {
-                Some(dts) => last.is_none_or(|last| dts >= last + step) && item.pts.is_none_or(|pts| pts >= dts),
-                None => false,
-            };
-            broken += usize::from(!ok);
-            last = item.dts.or(last);
-        }
-        broken > 1 && broken * 4 > self.window.len()
-    }
-
-    /// How much earlier than "n-th to be presented" the n-th packet must be decoded for all to arrive in time.
-    fn reorder_delay(&self) -> i64 {
-        let mut sorted: Vec<i64> = self.order.iter().map(|Reverse(pts)| *pts).collect();
-        sorted.sort_unstable();
-        let late = self.window.iter().zip(&sorted).filter_map(|(item, nth)| Some(nth - item.pts?)).max();
-        late.unwrap_or(0).max(0)
-    }
-
-    fn send(&mut self, payload: P, pts: i64, dts: i64, duration: i64, out: &mut VecDeque<Stamped<P>>) {
-        let duration = if duration > 0 { duration } else { self.last_duration.max(1) };
+    pub(super) fn send<P>(&mut self, payload: P, times: Times, out: &mut VecDeque<Stamped<P>>) {
+        let Times { pts, dts, duration, end } = times;
         self.last_dts = Some(dts);
         self.last_duration = duration;
         self.first_pts = Some(self.first_pts.map_or(pts, |first| first.min(pts)));
-        self.end = Some(self.end.map_or(pts + duration, |end| end.max(pts + duration)));
+        // A length that is too long ends where the next picture comes.
+        if self.last_pts.is_none_or(|last| pts >= last) {
+            self.last_pts = Some(pts);
+            self.end = Some(end);
+        }
         self.packets += 1;
         out.push_back(Stamped { track: self.index, pts, dts, duration, payload });
     }

@@ -8,10 +8,12 @@ pub(super) const PERIOD: i64 = 1 << 33;
 /// Takes what libav made of a timestamp too: it adds or subtracts a period where it saw PTS and DTS on
 /// two sides of a wrap.
 pub(crate) fn nearest(ticks: i64, reference: i64) -> i64 {
-    let distance = reference.wrapping_sub(ticks);
+    let (ticks, reference) = (i128::from(ticks), i128::from(reference));
+    let period = i128::from(PERIOD);
     // Rounded to whole periods, half a period away from zero.
-    let periods = (distance + PERIOD / 2).div_euclid(PERIOD);
-    ticks + periods * PERIOD
+    let periods = (reference - ticks + period / 2).div_euclid(period);
+    let found = ticks + periods * period;
+    i64::try_from(found).unwrap_or(if found < 0 { i64::MIN } else { i64::MAX })
 }
 
 #[cfg(test)]

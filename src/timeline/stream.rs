@@ -1,0 +1,185 @@
+//! One stream of an input: where it stands on its own clock, and whether a packet goes on from there.
+
+use std::collections::VecDeque;
+
+use super::Item;
+use super::unwrap::nearest;
+use crate::time::Nanos;
+
+/// A jump back at a segment's border that is more than frames repeated.
+const BACK_AT_BORDER: Nanos = Nanos::from_ms(150);
+/// The same inside a segment, where no encoder begins anew without reason.
+const BACK_INSIDE: Nanos = Nanos::from_ms(1_000);
+/// A jump forward that is more than an outage.
+pub(super) const FORWARD: Nanos = Nanos::from_ms(10_000);
+
+/// Packets of a stream that a repetition is looked for in, and the time that repetitions can go back.
+const HISTORY: usize = 64;
+const MAX_OVERLAP: Nanos = Nanos::from_ms(400);
+
+/// Timestamps this far from zero are not meant: a century. What is left can be added without a thought.
+const ABSURD: Nanos = Nanos::from_ms(100 * 366 * 86_400_000);
+/// No packet lasts so long.
+const ABSURD_LENGTH: Nanos = Nanos::from_ms(3_600_000);
+
+impl<P> Item<P> {
+    /// The time that says where the packet stands in its stream.
+    pub(super) fn stands_at(&self) -> Option<Nanos> {
+        self.dts.or(self.pts).map(|ticks| Nanos::from_ticks(ticks, self.base))
+    }
+
+    /// When it is presented.
+    pub(super) fn presented_at(&self) -> Option<Nanos> {
+        self.pts.or(self.dts).map(|ticks| Nanos::from_ticks(ticks, self.base))
+    }
+
+    pub(super) fn length(&self) -> Option<Nanos> {
+        self.duration.map(|ticks| Nanos::from_ticks(ticks, self.base))
+    }
+
+    /// What the next timestamp that wraps lies near to.
+    pub(super) fn wrapping_ticks(&self) -> Option<i64> {
+        self.dts.or(self.pts).filter(|_| self.wraps)
+    }
+
+    /// Takes away what cannot be meant, as if it had not been there.
+    fn drop_absurd(&mut self, expected: Option<Nanos>) {
+        let base = self.base;
+        let at = |ticks: &i64| Nanos::from_ticks(*ticks, base);
+        self.pts = self.pts.filter(|ticks| at(ticks).distance(Nanos::ZERO) < ABSURD);
+        self.dts = self.dts.filter(|ticks| at(ticks).distance(Nanos::ZERO) < ABSURD);
+        self.duration = self.duration.filter(|ticks| *ticks > 0 && at(ticks) < ABSURD_LENGTH);
+        // Decoded at one place and presented at quite another: the one that was expected is believed.
+        if let (Some(pts), Some(dts)) = (self.pts, self.dts)
+            && at(&pts).distance(at(&dts)) > FORWARD
+        {
+            match expected.is_some_and(|next| at(&dts).distance(next) < at(&pts).distance(next)) {
+                true => self.pts = None,
+                false => self.dts = None,
+            }
+        }
+    }
+
+    fn unwrap_near(&mut self, reference: Option<i64>) {
+        if !self.wraps {
+            return;
+        }
+        if let Some(reference) = reference.or(self.dts).or(self.pts) {
+            self.dts = self.dts.map(|ticks| nearest(ticks, reference));
+            self.pts = self.pts.map(|ticks| nearest(ticks, self.dts.unwrap_or(reference)));
+        }
+    }
+}
+
+/// How a packet follows the one before it in its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Jump {
+    /// It stands where it may.
+    None,
+    /// The packet was there before.
+    Repeats,
+    /// The clock jumps.
+    Breaks,
+}
+
+/// What is known of the stream that feeds a track.
+pub(super) struct Stream {
+    pub(super) track: usize,
+    /// The epoch it has come to, and that one's offset once it is settled.
+    pub(super) epoch: u64,
+    pub(super) offset: Option<Nanos>,
+    pub(super) segment: usize,
+    /// Where the last packet stood and the next is expected, on the stream's own clock.
+    pub(super) last: Option<Nanos>,
+    pub(super) next: Option<Nanos>,
+    /// The last timestamp, in ticks: the next one that wraps lies near it.
+    reference_ticks: Option<i64>,
+    history: VecDeque<(Nanos, u64, usize)>,
+    /// Packets that wait for the epoch's offset.
+    pub(super) held: usize,
+    /// Its next packet is beyond the end of an epoch that has no offset yet.
+    pub(super) blocked: bool,
+}
+
+impl Stream {
+    pub(super) fn new(track: usize) -> Self {
+        Self {
+            track,
+            epoch: 1,
+            offset: None,
+            segment: 0,
+            last: None,
+            next: None,
+            reference_ticks: None,
+            history: VecDeque::new(),
+            held: 0,
+            blocked: false,
+        }
+    }
+
+    pub(super) fn enter(&mut self, epoch: u64, offset: Option<Nanos>) {
+        *self = Self { epoch, offset, segment: self.segment, ..Self::new(self.track) };
+    }
+
+    /// The value that timestamps of the next packet lie near to, where they wrap.
+    pub(super) fn reference_ticks(&self, newest: Option<i64>) -> Option<i64> {
+        self.reference_ticks.or(newest)
+    }
+
+    /// Makes a packet's times comparable with the stream's own, or where it is new with the input's newest.
+    pub(super) fn settle<P>(&self, item: &mut Item<P>, newest: Option<i64>) {
+        item.unwrap_near(self.reference_ticks(newest));
+        item.drop_absurd(self.next);
+    }
+
+    pub(super) fn advance<P>(&mut self, item: &Item<P>) {
+        let stands = item.stands_at().or(self.next);
+        self.segment = item.segment;
+        self.last = stands;
+        self.next = stands.map(|at| at.plus(item.length().unwrap_or_default()));
+        self.reference_ticks = item.wrapping_ticks().or(self.reference_ticks);
+        if let Some(at) = stands {
+            if self.history.len() == HISTORY {
+                self.history.pop_front();
+            }
+            self.history.push_back((at, item.fingerprint, item.segment));
+        }
+    }
+
+    /// How a packet follows; `missing`: media known to be missing before it.
+    pub(super) fn jump<P>(&self, item: &Item<P>, missing: Nanos) -> Jump {
+        let (Some(at), Some(next), Some(last)) = (item.stands_at(), self.next, self.last) else {
+            return Jump::None;
+        };
+        let distance = at.minus(next);
+        // Of the segment before: an older one that comes again was listed twice, which is no overlap.
+        let repeats = |past: &(Nanos, u64, usize)| {
+            past.0 == at && past.1 == item.fingerprint && item.segment.saturating_sub(past.2) <= 1
+        };
+        if at <= last && distance > Nanos(-MAX_OVERLAP.0) && self.history.iter().any(repeats) {
+            return Jump::Repeats;
+        }
+        let back = if item.segment == self.segment { BACK_INSIDE } else { BACK_AT_BORDER };
+        // What lies behind the last packet goes forward, whatever that one's length was said to be.
+        if (distance < Nanos(-back.0) && at <= last) || distance > FORWARD.plus(missing) {
+            Jump::Breaks
+        } else {
+            Jump::None
+        }
+    }
+
+    /// Whether a packet that fits here would stand nearer to where another clock has come to.
+    pub(super) fn is_nearer_to<P>(&self, item: &Item<P>, newest_ticks: Option<i64>, newest: Option<Nanos>) -> bool {
+        let (Some(here), Some(next), Some(newest)) = (item.stands_at(), self.next, newest) else { return false };
+        let there = match (item.wraps, newest_ticks, item.dts.or(item.pts)) {
+            (true, Some(reference), Some(ticks)) => Nanos::from_ticks(nearest(ticks, reference), item.base),
+            _ => here,
+        };
+        there.distance(newest) <= here.distance(next)
+    }
+
+    /// To be called on entering another clock: brings a packet's times to the neighbourhood of that one's.
+    pub(super) fn move_to_clock<P>(item: &mut Item<P>, newest: Option<i64>) {
+        item.unwrap_near(newest);
+    }
+}

@@ -43,12 +43,6 @@ impl Nanos {
         Self(ms * 1_000_000)
     }
 
-    /// From seconds, rounded; `None` where the value is not finite or beyond 292 years.
-    pub fn from_seconds(seconds: f64) -> Option<Self> {
-        let ns = seconds * 1e9;
-        (ns.is_finite() && ns.abs() < 9.2e18).then(|| Self(ns.round() as i64))
-    }
-
     /// From ticks of a time base, rounded to nearest; saturates beyond 292 years.
     pub fn from_ticks(ticks: i64, base: TimeBase) -> Self {
         Self(rescale(ticks, i128::from(base.num) * 1_000_000_000, i128::from(base.den)))
@@ -118,7 +112,6 @@ mod tests {
     #[test]
     fn extremes_saturate() {
         assert_eq!(Nanos::from_ticks(i64::MAX, TimeBase { num: u32::MAX, den: 1 }), Nanos(i64::MAX));
-        assert_eq!(Nanos::from_seconds(f64::NAN), None);
         assert_eq!(TimeBase::new(0, 1), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::av::Reader;
+use crate::av::{Packet, Reader};
 use crate::container::{Container, InitPrefix, Structure, Watch, init_prefix, is_scrambled, sniff};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{Fetcher, SegmentBytes};
@@ -123,6 +123,17 @@ impl Feed {
 
     pub(super) fn has_ends(&self) -> bool {
         !self.ends.is_empty()
+    }
+
+    /// The segment whose end a packet reaches beyond, if it does: fragments hold their packets whole
+    /// (ISO/IEC 14496-12, 8.8.8), so its sizes are wrong.
+    pub(super) fn overrun(&self, packet: &Packet) -> Option<usize> {
+        let session = self.session.as_ref().filter(|s| s.container == Container::Mp4 && self.seekable.is_none())?;
+        let start = packet.position()?.max(session.init.len() as u64);
+        let n = self.marks.partition_point(|mark| mark.offset <= start);
+        let end = self.marks.get(n).map_or(self.offset, |next| next.offset);
+        (start + packet.data().len() as u64 > end)
+            .then(|| self.marks.get(n.saturating_sub(1)).map(|mark| mark.segment))?
     }
 
     /// Lets the session end with this segment.

@@ -91,6 +91,8 @@ struct Taken {
     watch: Option<ConfigWatch>,
     /// Position in the session's marks of the packet read last.
     mark: Option<usize>,
+    /// Packets that libav gave.
+    read: usize,
     /// Packets given out of the newest segments, the oldest first.
     given: Vec<(usize, usize)>,
     /// Packets that the session before gave out already.
@@ -122,6 +124,8 @@ enum Located {
     Nowhere,
     /// The session cannot go on from this segment: a stream began or changed there.
     Break { segment: usize },
+    /// Nothing can be believed from this segment on: libav read a packet beyond its end.
+    Damage { segment: usize },
 }
 
 enum State {
@@ -172,6 +176,7 @@ impl InputDemuxer {
                     }
                     match packet.map(|packet| self.locate(&mut demuxer, packet)).transpose()? {
                         Some(Located::Break { segment }) => self.break_session(*demuxer, segment)?,
+                        Some(Located::Damage { segment }) => self.abandon_session(*demuxer, segment),
                         Some(Located::Here(packet)) => {
                             self.give(packet);
                             self.state = State::Reading(demuxer);
@@ -260,18 +265,49 @@ impl InputDemuxer {
     fn end_session(&mut self, demuxer: Demuxer<Feed>) {
         self.invalid_reads += demuxer.invalid_reads();
         self.release(usize::MAX);
+        let unread = self.first_unread(&demuxer);
         let reached = self.taken.iter().filter_map(|t| t.mark).max().unwrap_or(0);
-        self.taken.clear();
         if let Some(mut feed) = demuxer.into_reader() {
+            let segment_at = |mark: usize| feed.marks.get(mark).map_or(self.first_segment, |mark| mark.segment);
             // libav gave up inside damaged data: what follows the segment that it came to is not lost for that.
-            if !feed.is_exhausted() {
-                let segment = feed.marks.get(reached).map_or(self.first_segment, |mark| mark.segment);
-                let ending = Ending::Read { structure: Structure::Broken, init_only: false };
-                self.queue.push_back(Demuxed::SegmentEnd(SegmentEnd { segment, ending, bytes: 0 }));
-                feed.rewind(segment + 1);
+            let damaged = unread.or((!feed.is_exhausted()).then_some(reached)).map(segment_at);
+            match damaged {
+                Some(segment) => {
+                    self.taken.iter_mut().for_each(|t| t.repeated = t.given_since(segment + 1));
+                    self.go_behind(&mut feed, segment);
+                }
+                None => self.taken.clear(),
             }
             self.state = State::Between(Box::new(feed));
         }
+    }
+
+    /// The mark that a stream came to of which fragments listed more samples than libav gave.
+    fn first_unread(&self, demuxer: &Demuxer<Feed>) -> Option<usize> {
+        let streams = self.stream_map.iter().enumerate().filter_map(|(index, stream)| Some((index, (*stream)?)));
+        let unread = |(index, stream): (usize, usize)| {
+            let taken = &self.taken[stream];
+            demuxer.index(index).ok()?.nth(taken.read).map(|_| taken.mark.unwrap_or(0))
+        };
+        streams.filter_map(unread).min()
+    }
+
+    /// Ends the session inside a damaged segment; the next begins behind that.
+    fn abandon_session(&mut self, demuxer: Demuxer<Feed>, segment: usize) {
+        self.invalid_reads += demuxer.invalid_reads();
+        self.release(segment + 1);
+        self.taken.clear();
+        if let Some(mut feed) = demuxer.into_reader() {
+            self.go_behind(&mut feed, segment);
+            self.state = State::Between(Box::new(feed));
+        }
+    }
+
+    /// Tells that a segment is damaged, and goes on behind it.
+    fn go_behind(&mut self, feed: &mut Feed, segment: usize) {
+        let ending = Ending::Read { structure: Structure::Broken, init_only: false };
+        self.queue.push_back(Demuxed::SegmentEnd(SegmentEnd { segment, ending, bytes: 0 }));
+        feed.rewind(segment + 1);
     }
 
     /// Ends the session before a segment: gives out what is still to come of those before it, and begins
@@ -306,6 +342,10 @@ impl InputDemuxer {
             return self.locate_new(demuxer, &packet);
         };
         let Some(stream) = known else { return Ok(Located::Nowhere) };
+        self.taken[stream].read += 1;
+        if let Some(segment) = demuxer.reader().and_then(|feed| feed.overrun(&packet)) {
+            return Ok(Located::Damage { segment });
+        }
         let changes = self.taken[stream].watch.as_mut().is_some_and(|watch| watch.changes(&packet));
         let Some(located) = self.place(demuxer, stream, packet) else { return Ok(Located::Nowhere) };
         let taken = &mut self.taken[stream];

@@ -1,5 +1,6 @@
 //! Whether every segment is in the output: what each one held, against what it promised.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::tell::Teller;
@@ -88,9 +89,20 @@ impl Audit {
         Ok(())
     }
 
-    /// Judges all that is left.
+    /// Judges all that is left, and tells of tracks that segments had nothing of.
     pub(crate) fn finish(&mut self, tell: &mut Teller) -> Result<()> {
-        self.settle(self.met.len(), tell)
+        self.settle(self.met.len(), tell)?;
+        let tracks: BTreeSet<usize> = self.met.iter().flat_map(|met| met.spans.iter().map(|(t, ..)| *t)).collect();
+        for track in tracks {
+            let lacks = |met: &&Met| met.packets > 0 && met.spans.iter().all(|(t, ..)| *t != track);
+            let count = self.met.iter().filter(lacks).count();
+            if let Some(first) = self.met.iter().position(|met| lacks(&met)) {
+                let segment = &self.segments[first];
+                let (sequence, name) = (segment.media_sequence, segment.location.display());
+                tell.warn(format!("track {track} has nothing in {count} segments, the first is {sequence} ({name})"));
+            }
+        }
+        Ok(())
     }
 
     fn judge(&mut self, position: usize, tell: &mut Teller) -> Result<()> {
@@ -155,7 +167,7 @@ impl Audit {
             Structure::Cut { missing_bytes } => {
                 Some(format!("it is cut short: {missing_bytes} bytes are missing at its end at least"))
             }
-            Structure::Broken => Some("it is damaged: its boxes do not follow one another".to_owned()),
+            Structure::Broken => Some("it is damaged: its boxes, or the samples that they list, do not fit together".to_owned()),
             Structure::Torn | Structure::Damaged { .. } if clearly_short => Some(told()),
             Structure::Torn | Structure::Damaged { .. } if announced.is_none() && hole > HOLE => Some(told()),
             _ if clearly_short && hole > HOLE && hole.0 > short.0 / 2 && met.packets >= TELLING_PACKETS => Some(told()),
@@ -196,7 +208,7 @@ fn describe(structure: Structure) -> String {
     match structure {
         Structure::Whole => String::new(),
         Structure::Cut { missing_bytes } => format!("{missing_bytes} bytes are missing at its end at least"),
-        Structure::Broken => "its boxes do not follow one another".to_owned(),
+        Structure::Broken => "its boxes, or the samples that they list, do not fit together".to_owned(),
         Structure::Torn => "what follows its last whole packet was left out".to_owned(),
         Structure::Damaged { bad_packets } => format!("{bad_packets} places in it are damaged"),
     }

@@ -19,13 +19,20 @@ fn main() {
     for name in ["DOCS_RS", "FFMPEG_DIR"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
+    println!("cargo::rustc-check-cfg=cfg(stream_side_data)");
     // docs.rs has no libav of ours to find; with FFMPEG_DIR, pkg-config is not asked at all.
     if env::var_os("DOCS_RS").is_some() || env::var_os("FFMPEG_DIR").is_some() {
         println!("cargo::rustc-env=AVWELD_LIBAV_VERSION=unknown");
         return;
     }
     match pkg_config::Config::new().cargo_metadata(false).env_metadata(true).probe("libavformat") {
-        Ok(library) => println!("cargo::rustc-env=AVWELD_LIBAV_VERSION={}", library.version),
+        Ok(library) => {
+            println!("cargo::rustc-env=AVWELD_LIBAV_VERSION={}", library.version);
+            // From FFmpeg 6.1 on, side data travels inside the codec parameters.
+            if library.version.split('.').map_while(|n| n.parse::<u32>().ok()).lt([60, 15]) {
+                println!("cargo::rustc-cfg=stream_side_data");
+            }
+        }
         Err(error) => {
             println!("cargo::error={MISSING}");
             for (manager, packages) in PACKAGES {

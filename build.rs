@@ -1,36 +1,37 @@
 //! Looks for libav, says what to install where it is missing, and notes the version that was found.
 //!
-//! ffmpeg-sys-next looks for libav too, and where it finds none Cargo ordinarily stops there, before this script:
-//! its message has no package names. Those are here for `cargo build --keep-going`, in the README, and in
-//! `make deps`, which installs them.
+//! ffmpeg-sys-next looks too, and where it finds none Cargo ordinarily stops there, without package names: those are
+//! here for `cargo build --keep-going`, in the README, and in `make deps`, which installs them.
 
-use std::env;
-
-const MISSING: &str = "libav was not found: install its headers, pkg-config and libclang, or run `make deps`";
-const PACKAGES: [(&str, &str); 4] = [
-    ("apt", "libavformat-dev libavcodec-dev libavutil-dev pkg-config clang libclang-dev"),
-    ("dnf", "ffmpeg-free-devel pkgconf-pkg-config clang clang-devel"),
-    ("pacman", "ffmpeg pkgconf clang"),
-    ("brew", "ffmpeg pkgconf llvm"),
+const MISSING: [&str; 5] = [
+    "libav was not found: install its headers, pkg-config and libclang, or run `make deps`",
+    "apt: libavformat-dev libavcodec-dev libavutil-dev pkg-config clang libclang-dev",
+    "dnf: ffmpeg-free-devel pkgconf-pkg-config clang clang-devel",
+    "pacman: ffmpeg pkgconf clang",
+    "brew: ffmpeg pkgconf llvm",
 ];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(stream_side_data)");
+    // docs.rs has no libav of ours to find; with FFMPEG_DIR, pkg-config is not asked at all.
     for name in ["DOCS_RS", "FFMPEG_DIR"] {
         println!("cargo::rerun-if-env-changed={name}");
-    }
-    // docs.rs has no libav of ours to find; with FFMPEG_DIR, pkg-config is not asked at all.
-    if env::var_os("DOCS_RS").is_some() || env::var_os("FFMPEG_DIR").is_some() {
-        println!("cargo::rustc-env=AVWELD_LIBAV_VERSION=unknown");
-        return;
+        if std::env::var_os(name).is_some() {
+            println!("cargo::rustc-env=AVWELD_LIBAV_VERSION=unknown");
+            return;
+        }
     }
     match pkg_config::Config::new().cargo_metadata(false).env_metadata(true).probe("libavformat") {
-        Ok(library) => println!("cargo::rustc-env=AVWELD_LIBAV_VERSION={}", library.version),
-        Err(error) => {
-            println!("cargo::error={MISSING}");
-            for (manager, packages) in PACKAGES {
-                println!("cargo::error={manager}: {packages}");
+        Ok(library) => {
+            println!("cargo::rustc-env=AVWELD_LIBAV_VERSION={}", library.version);
+            // From FFmpeg 6.1 on, side data travels inside the codec parameters.
+            if library.version.split('.').map_while(|n| n.parse::<u32>().ok()).lt([60, 15]) {
+                println!("cargo::rustc-cfg=stream_side_data");
             }
+        }
+        Err(error) => {
+            MISSING.iter().for_each(|line| println!("cargo::error={line}"));
             println!("cargo::error=pkg-config: {}", error.to_string().replace('\n', " "));
         }
     }

@@ -118,12 +118,11 @@ impl<R: Reader> Demuxer<R> {
         // SAFETY: takes nothing.
         let context = unsafe { ffi::avformat_alloc_context() };
         let mut this = Self { context, io: Some(io), _cancel: cancel, invalid_reads: 0 };
-        match this.open_context(kind, probing) {
+        let opened = this.open_context(kind, probing);
+        // What the reader met is the truth, whatever libav made of it.
+        match this.io.as_mut().map_or(Ok(()), Avio::check).and(opened) {
             Ok(()) => Ok(this),
-            Err(error) => {
-                let error = this.io.as_mut().and_then(Avio::take_error).unwrap_or(error);
-                Err((error, this.into_reader()))
-            }
+            Err(error) => Err((error, this.into_reader())),
         }
     }
 
@@ -132,6 +131,7 @@ impl<R: Reader> Demuxer<R> {
             return Err(no_memory());
         }
         let io = self.io.as_mut().ok_or_else(no_memory)?;
+        io.check_cancelled()?;
         // SAFETY: the context is fresh and ours. `avformat_open_input` frees it and nulls the pointer when it fails;
         // `pb` is ours throughout (AVFMT_FLAG_CUSTOM_IO). The cancel token outlives the context.
         unsafe {
@@ -178,10 +178,7 @@ impl<R: Reader> Demuxer<R> {
                 return Err(from_code("cannot find out what the streams are", code));
             }
         }
-        match self.io.as_mut().and_then(Avio::take_error) {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// The streams known so far, in libav's order.
@@ -212,7 +209,7 @@ impl<R: Reader> Demuxer<R> {
             let time_base = TimeBase::new(s.time_base.num, s.time_base.den).unwrap_or(TimeBase::MPEG);
             Ok(Stream {
                 index,
-                parameters: Parameters::copy_of(s.codecpar)?,
+                parameters: Parameters::of_stream(stream)?,
                 time_base,
                 duration: (s.duration > 0).then(|| Nanos::from_ticks(s.duration, time_base)),
                 language: metadata(s.metadata, c"language"),
@@ -265,17 +262,14 @@ impl<R: Reader> Demuxer<R> {
     pub(crate) fn read(&mut self) -> Result<Option<Packet>> {
         let mut in_a_row = 0;
         loop {
+            self.io.as_mut().map_or(Ok(()), Avio::check_cancelled)?;
             let mut packet = Packet::new()?;
             // SAFETY: context and packet are valid.
             let code = unsafe { ffi::av_read_frame(self.context, packet.as_mut_ptr()) };
-            if code >= 0 {
-                return Ok(Some(packet));
-            }
-            // A reader's error may come out as the end of the file: ours is the truth.
-            if let Some(error) = self.io.as_mut().and_then(Avio::take_error) {
-                return Err(error);
-            }
+            // A reader's error may come out as the end of the file, or cut a packet short: ours is the truth.
+            self.io.as_mut().map_or(Ok(()), Avio::check)?;
             match code {
+                0.. => return Ok(Some(packet)),
                 EOF => return Ok(None),
                 ffi::AVERROR_INVALIDDATA if in_a_row < INVALID_IN_A_ROW => {
                     in_a_row += 1;

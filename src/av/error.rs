@@ -1,6 +1,6 @@
 //! AVERROR codes as our errors.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_char, c_int};
 
 use ffmpeg_next::ffi;
 
@@ -22,15 +22,26 @@ pub(super) fn from_code(doing: &str, code: c_int) -> Error {
         | ffi::AVERROR_BSF_NOT_FOUND => ErrorKind::Unsupported,
         _ if errno == ffi::ENOSPC || errno == ffi::EDQUOT => ErrorKind::DiskFull,
         _ if errno == ffi::EIO => ErrorKind::Io,
+        _ if errno == ffi::ENOMEM => ErrorKind::Internal,
         _ => ErrorKind::Media,
     };
-    let mut message = format!("{doing}: {}", ffmpeg_next::Error::from(code).to_string().to_lowercase());
+    let mut message = format!("{doing}: {}", text(code));
     if let Some(line) = super::log::last_error() {
         message.push_str(" (libav: ");
         message.push_str(&line);
         message.push(')');
     }
     Error::new(kind, message)
+}
+
+/// libav's own words for a code. (`ffmpeg_next::Error` has none before its global `init`, which races.)
+fn text(code: c_int) -> String {
+    let mut buffer: [c_char; ffi::AV_ERROR_MAX_STRING_SIZE] = [0; ffi::AV_ERROR_MAX_STRING_SIZE];
+    // SAFETY: the buffer's length is passed along; libav terminates what it writes, for unknown codes too.
+    unsafe {
+        ffi::av_strerror(code, buffer.as_mut_ptr(), buffer.len());
+        CStr::from_ptr(buffer.as_ptr()).to_string_lossy().to_lowercase()
+    }
 }
 
 /// The error of an allocation inside libav that failed.

@@ -2,7 +2,7 @@
 //!
 //! A callback that libav calls may not unwind and can return no more than a number. So each one
 //! looks at the cancel token first, catches panics, and keeps the real error for
-//! [`Avio::take_error`]; once a call failed, all later ones fail without touching the stream.
+//! [`Avio::check`]; once a call failed, all later ones fail without touching the stream.
 
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,8 +55,10 @@ struct State<S> {
     position: u64,
     /// The end of the data as far as it is known: what was written, or the reader's size.
     end: u64,
+    /// Until it is told.
     error: Option<Error>,
-    failed: bool,
+    /// Stays, for whoever goes on after the error was told.
+    failed: Option<ErrorKind>,
 }
 
 // SAFETY: both allocations are exclusively owned and tied to no thread; the stream is `Send`.
@@ -91,7 +93,7 @@ impl<S> Avio<S> {
         write: Option<WriteCallback>,
         seek: Option<SeekCallback>,
     ) -> Result<Self> {
-        let state = Box::new(State { stream, cancel, position: 0, end, error: None, failed: false });
+        let state = Box::new(State { stream, cancel, position: 0, end, error: None, failed: None });
         // SAFETY: the buffer is owned by the context once that exists, and freed here if it does not come to be.
         // The write callback's buffer is `*mut u8` before libavformat 61 and `*const u8` from there on: one ABI,
         // and the callback only reads, so the cast to whichever the headers name is sound.
@@ -107,7 +109,10 @@ impl<S> Avio<S> {
                 c_int::from(write.is_some()),
                 state.cast(),
                 read,
-                std::mem::transmute::<Option<WriteCallback>, _>(write),
+                std::mem::transmute::<
+                    Option<WriteCallback>,
+                    Option<unsafe extern "C" fn(*mut c_void, _, c_int) -> c_int>,
+                >(write),
                 seek,
             );
             if context.is_null() {
@@ -123,14 +128,30 @@ impl<S> Avio<S> {
         self.context
     }
 
-    /// The error that a callback met, if one did.
-    pub(super) fn take_error(&mut self) -> Option<Error> {
+    /// The error that a callback met, if one did: itself the first time, one of its kind ever after.
+    ///
+    /// libav may have made an end of file or nothing at all of it.
+    pub(super) fn check(&mut self) -> Result<()> {
         // SAFETY: no callback runs while `self` is borrowed here.
-        unsafe { (*self.state).error.take() }
+        let state = unsafe { &mut *self.state };
+        match (state.error.take(), state.failed) {
+            (Some(error), _) => Err(error),
+            (None, Some(kind)) => Err(Error::new(kind, "reading or writing media failed before")),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// An error where the job is cancelled, or as [`check`](Self::check) tells.
+    ///
+    /// For work on bytes that libav holds already, which calls no callback.
+    pub(super) fn check_cancelled(&mut self) -> Result<()> {
+        self.check()?;
+        // SAFETY: as for `check`.
+        unsafe { (*self.state).cancel.check() }
     }
 
     pub(super) fn stream(&mut self) -> &mut S {
-        // SAFETY: as for `take_error`.
+        // SAFETY: as for `check`.
         unsafe { &mut (*self.state).stream }
     }
 
@@ -167,20 +188,23 @@ impl<S> Drop for Avio<S> {
 impl<S> State<S> {
     /// Runs one callback's work behind the border: cancellation first, no panic out, the error kept.
     fn guarded<T: Into<i64>>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> i64 {
-        if self.failed {
+        if self.failed.is_some() {
             return i64::from(ffi::AVERROR(ffi::EIO));
         }
         let outcome = match self.cancel.check() {
             Err(error) => Err(error),
-            Ok(()) => catch_unwind(AssertUnwindSafe(|| work(self)))
-                .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "panic while media was read or written"))),
+            Ok(()) => catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|payload| {
+                // What was thrown may panic again when it is dropped.
+                std::mem::forget(payload);
+                Err(Error::new(ErrorKind::Internal, "panic while media was read or written"))
+            }),
         };
         match outcome {
             Ok(value) => value.into(),
             Err(error) => {
                 let code =
                     if error.kind() == ErrorKind::Cancelled { ffi::AVERROR_EXIT } else { ffi::AVERROR(ffi::EIO) };
-                self.failed = true;
+                self.failed = Some(error.kind());
                 self.error = Some(error);
                 i64::from(code)
             }
@@ -207,7 +231,11 @@ unsafe extern "C" fn read<R: Reader>(opaque: *mut c_void, buffer: *mut u8, lengt
         (&mut *opaque.cast::<State<R>>(), std::slice::from_raw_parts_mut(buffer, length))
     };
     let code = state.guarded(|state| {
-        let n = state.stream.read(buffer)?.min(buffer.len());
+        let n = state.stream.read(buffer)?;
+        if n > buffer.len() {
+            // libav would go on with memory that nobody wrote to.
+            return Err(Error::new(ErrorKind::Internal, "a reader claims to have read more than was asked for"));
+        }
         state.position += n as u64;
         Ok(if n == 0 { ffi::AVERROR_EOF } else { c_int::try_from(n).unwrap_or(0) })
     });

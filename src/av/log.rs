@@ -101,10 +101,18 @@ unsafe fn format_line(context: *mut c_void, level: c_int, format: *const c_char,
     // SAFETY: the buffer's length is passed along; libav terminates what it writes.
     unsafe {
         ffi::av_log_format_line(context, level, format, arguments, buffer.as_mut_ptr(), 512, &raw mut print_prefix);
-        // "[h264 @ 0x55…] ": the address says nothing and would differ from run to run.
-        let line = CStr::from_ptr(buffer.as_ptr()).to_string_lossy();
-        let line = line.trim();
-        let text = line.strip_prefix('[').and_then(|l| l.split_once("] ")).map_or(line, |(_, text)| text);
-        text.to_owned()
+        without_prefixes(&CStr::from_ptr(buffer.as_ptr()).to_string_lossy()).to_owned()
     }
+}
+
+/// Without "[h264 @ 0x55…] ", of which there may be two: the address says nothing and differs from run to run.
+fn without_prefixes(line: &str) -> &str {
+    let mut rest = line.trim();
+    while let Some((prefix, text)) = rest.strip_prefix('[').and_then(|r| r.split_once("] ")) {
+        if !prefix.contains(" @ ") {
+            break;
+        }
+        rest = text.trim_start();
+    }
+    rest
 }

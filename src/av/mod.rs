@@ -13,6 +13,9 @@ mod log;
 mod muxer;
 mod packet;
 mod params;
+mod side_data;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use bsf::BitstreamFilter;
 pub(crate) use demuxer::{Demuxer, DemuxerKind, Probing, Stream};

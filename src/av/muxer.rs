@@ -95,10 +95,8 @@ impl<W: Writer> Muxer<W, Unstarted> {
             if stream.is_null() {
                 return Err(no_memory());
             }
+            track.parameters.copy_to(stream)?;
             let s = &mut *stream;
-            if ffi::avcodec_parameters_copy(s.codecpar, track.parameters.as_ptr()) < 0 {
-                return Err(no_memory());
-            }
             (*s.codecpar).codec_tag = self.codec_tag(track.parameters.codec());
             s.time_base = rational(track.time_base);
             if track.default {
@@ -129,9 +127,11 @@ impl<W: Writer> Muxer<W, Unstarted> {
         // SAFETY: `pb` is our open context.
         let code = unsafe { ffi::avio_seek(self.io.as_mut_ptr(), position, 0) };
         if code < 0 {
-            return Err(self.io.take_error().unwrap_or_else(|| from_code("cannot seek in the output", code as c_int)));
+            self.io.check()?;
+            let code = c_int::try_from(code).unwrap_or(ffi::AVERROR_UNKNOWN);
+            return Err(from_code("cannot seek in the output", code));
         }
-        Ok(())
+        self.io.check()
     }
 
     /// Writes the header.
@@ -155,12 +155,12 @@ impl<W: Writer> Muxer<W, Unstarted> {
             ffi::av_dict_free(&raw mut dictionary);
             (code, unknown)
         };
-        if let Some(error) = self.io.take_error() {
-            return Err(error);
-        }
+        self.io.check_cancelled()?;
         if code < 0 {
             let error = from_code(&format!("cannot begin a {} file", self.format.name()), code);
-            return Err(error.of_kind(ErrorKind::Unsupported));
+            // No byte was at fault: it is the tracks that the muxer refused.
+            let refused = error.kind() == ErrorKind::Media;
+            return Err(if refused { error.of_kind(ErrorKind::Unsupported) } else { error });
         }
         if unknown > 0 {
             return Err(Error::new(ErrorKind::Internal, "the muxer did not take all of its options"));
@@ -197,6 +197,7 @@ impl<W: Writer> Muxer<W, Writing> {
 
     /// Writes one packet, interleaved by decoding time with those of the other tracks.
     pub(crate) fn write(&mut self, mut packet: Packet) -> Result<()> {
+        self.io.check_cancelled()?;
         // SAFETY: context and packet are valid; the payload is taken over.
         let code = unsafe { ffi::av_interleaved_write_frame(self.context, packet.as_mut_ptr()) };
         self.outcome("cannot write a packet", code)
@@ -204,6 +205,7 @@ impl<W: Writer> Muxer<W, Writing> {
 
     /// Writes what is still held back, and the trailer, and gives the writer back.
     pub(crate) fn finish(mut self) -> Result<W> {
+        self.io.check_cancelled()?;
         // SAFETY: the header was written: `Self` exists only then.
         let code = unsafe { ffi::av_write_trailer(self.context) };
         self.outcome("cannot complete the file", code)?;
@@ -217,11 +219,8 @@ impl<W: Writer> Muxer<W, Writing> {
     }
 
     fn outcome(&mut self, doing: &str, code: c_int) -> Result<()> {
-        match self.io.take_error() {
-            Some(error) => Err(error),
-            None if code < 0 => Err(from_code(doing, code)),
-            None => Ok(()),
-        }
+        self.io.check()?;
+        if code < 0 { Err(from_code(doing, code)) } else { Ok(()) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_char, c_int};
 use ffmpeg_next::ffi;
 
 use super::error::no_memory;
+use super::side_data::SideData;
 use crate::error::Result;
 
 unsafe extern "C" {
@@ -59,21 +60,30 @@ impl MediaKind {
     }
 }
 
-/// An owned `AVCodecParameters`.
-pub(crate) struct Parameters(*mut ffi::AVCodecParameters);
+/// An owned `AVCodecParameters`, and what stands beside it in older versions.
+///
+/// Fields are read one by one: a reference to the whole would vouch for enums whose numbers Rust's may not know.
+pub(crate) struct Parameters(*mut ffi::AVCodecParameters, SideData);
 
 // SAFETY: exclusively owned memory, tied to no thread.
 unsafe impl Send for Parameters {}
 
 impl Parameters {
-    /// A copy of parameters that belong to libav.
+    /// A copy of what a stream of libav's carries.
     ///
     /// # Safety
+    /// `stream` must point to a valid stream.
+    pub(super) unsafe fn of_stream(stream: *const ffi::AVStream) -> Result<Self> {
+        // SAFETY: the caller's promise; a stream has parameters as long as it lives.
+        unsafe { Self::copy_of((*stream).codecpar, SideData::of_stream(stream)) }
+    }
+
+    /// # Safety
     /// `source` must point to valid parameters.
-    pub(super) unsafe fn copy_of(source: *const ffi::AVCodecParameters) -> Result<Self> {
+    unsafe fn copy_of(source: *const ffi::AVCodecParameters, side_data: SideData) -> Result<Self> {
         // SAFETY: the destination is fresh; the source is valid by the caller's promise.
         unsafe {
-            let copy = Self(ffi::avcodec_parameters_alloc());
+            let copy = Self(ffi::avcodec_parameters_alloc(), side_data);
             if copy.0.is_null() || ffi::avcodec_parameters_copy(copy.0, source) < 0 {
                 return Err(no_memory());
             }
@@ -83,16 +93,25 @@ impl Parameters {
 
     pub(crate) fn try_clone(&self) -> Result<Self> {
         // SAFETY: ours are valid.
-        unsafe { Self::copy_of(self.0) }
+        unsafe { Self::copy_of(self.0, self.1.clone()) }
+    }
+
+    /// Gives a stream of an output these parameters.
+    ///
+    /// # Safety
+    /// `stream` must point to a valid stream that nothing else refers to.
+    pub(super) unsafe fn copy_to(&self, stream: *mut ffi::AVStream) -> Result<()> {
+        // SAFETY: the caller's promise, and ours are valid.
+        unsafe {
+            if ffi::avcodec_parameters_copy((*stream).codecpar, self.0) < 0 {
+                return Err(no_memory());
+            }
+            self.1.copy_to(stream)
+        }
     }
 
     pub(super) fn as_ptr(&self) -> *const ffi::AVCodecParameters {
         self.0
-    }
-
-    fn get(&self) -> &ffi::AVCodecParameters {
-        // SAFETY: not null since `copy_of`, and exclusively owned.
-        unsafe { &*self.0 }
     }
 
     pub(crate) fn codec(&self) -> CodecId {
@@ -112,13 +131,12 @@ impl Parameters {
 
     /// The codec's configuration as the container carries it; empty where it travels in the stream.
     pub(crate) fn extradata(&self) -> &[u8] {
-        let parameters = self.get();
-        match usize::try_from(parameters.extradata_size) {
-            // SAFETY: libav keeps `extradata` valid for `extradata_size` bytes.
-            Ok(size @ 1..) if !parameters.extradata.is_null() => unsafe {
-                std::slice::from_raw_parts(parameters.extradata, size)
-            },
-            _ => &[],
+        // SAFETY: ours are valid; libav keeps `extradata` valid for `extradata_size` bytes.
+        unsafe {
+            match (usize::try_from((*self.0).extradata_size), (*self.0).extradata) {
+                (Ok(size @ 1..), data) if !data.is_null() => std::slice::from_raw_parts(data, size),
+                _ => &[],
+            }
         }
     }
 
@@ -142,7 +160,9 @@ impl Parameters {
 
     /// Width and height in pixels; `None` for what is no video or not known.
     pub(crate) fn size(&self) -> Option<(u32, u32)> {
-        match (u32::try_from(self.get().width), u32::try_from(self.get().height)) {
+        // SAFETY: ours are valid.
+        let (width, height) = unsafe { ((*self.0).width, (*self.0).height) };
+        match (u32::try_from(width), u32::try_from(height)) {
             (Ok(width @ 1..), Ok(height @ 1..)) => Some((width, height)),
             _ => None,
         }
@@ -150,12 +170,14 @@ impl Parameters {
 
     /// Samples a second; `None` for what is no audio or not known.
     pub(crate) fn sample_rate_hz(&self) -> Option<u32> {
-        u32::try_from(self.get().sample_rate).ok().filter(|rate| *rate > 0)
+        // SAFETY: ours are valid.
+        u32::try_from(unsafe { (*self.0).sample_rate }).ok().filter(|rate| *rate > 0)
     }
 
     /// Number of channels; `None` for what is no audio or not known.
     pub(crate) fn channels(&self) -> Option<u32> {
-        u32::try_from(self.get().ch_layout.nb_channels).ok().filter(|n| *n > 0)
+        // SAFETY: ours are valid.
+        u32::try_from(unsafe { (*self.0).ch_layout.nb_channels }).ok().filter(|n| *n > 0)
     }
 
     /// Samples that a packet of this size decodes to; `None` where the codec does not tell.

@@ -167,7 +167,9 @@ impl Audit {
             Structure::Cut { missing_bytes } => {
                 Some(format!("it is cut short: {missing_bytes} bytes are missing at its end at least"))
             }
-            Structure::Broken => Some("it is damaged: its boxes, or the samples that they list, do not fit together".to_owned()),
+            Structure::Broken => {
+                Some("it is damaged: its boxes, or the samples that they list, do not fit together".to_owned())
+            }
             Structure::Torn | Structure::Damaged { .. } if clearly_short => Some(told()),
             Structure::Torn | Structure::Damaged { .. } if announced.is_none() && hole > HOLE => Some(told()),
             _ if clearly_short && hole > HOLE && hole.0 > short.0 / 2 && met.packets >= TELLING_PACKETS => Some(told()),

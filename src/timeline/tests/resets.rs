@@ -16,7 +16,7 @@ fn each_segment_may_begin_at_zero() {
 
 #[test]
 fn the_same_segments_listed_twice() {
-    let pair = || vec![av(0, 100 * S, 6.0), av(1, 106 * S, 6.0)].concat();
+    let pair = || [av(0, 100 * S, 6.0), av(1, 106 * S, 6.0)].concat();
     let again = pair().into_iter().map(|step| match step {
         Step::Packet(item) => Step::Packet(Item { segment: item.segment + 2, ..item }),
         other => other,

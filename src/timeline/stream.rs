@@ -82,6 +82,15 @@ pub(super) enum Jump {
     Breaks,
 }
 
+/// A packet that was there, as far as a repetition is known by it.
+struct Past {
+    at: Nanos,
+    fingerprint: u64,
+    segment: usize,
+    /// It is the stream's first of its segment.
+    is_first: bool,
+}
+
 /// What is known of the stream that feeds a track.
 pub(super) struct Stream {
     pub(super) track: usize,
@@ -94,7 +103,7 @@ pub(super) struct Stream {
     pub(super) next: Option<Nanos>,
     /// The last timestamp, in ticks: the next one that wraps lies near it.
     reference_ticks: Option<i64>,
-    history: VecDeque<(Nanos, u64, usize)>,
+    history: VecDeque<Past>,
     /// Packets that wait for the epoch's offset.
     pub(super) held: usize,
     /// Its next packet is beyond the end of an epoch that has no offset yet.
@@ -134,6 +143,7 @@ impl Stream {
 
     pub(super) fn advance<P>(&mut self, item: &Item<P>) {
         let stands = item.stands_at().or(self.next);
+        let is_first = item.segment != self.segment || self.last.is_none();
         self.segment = item.segment;
         self.last = stands;
         self.next = stands.map(|at| at.plus(item.length().unwrap_or_default()));
@@ -142,7 +152,7 @@ impl Stream {
             if self.history.len() == HISTORY {
                 self.history.pop_front();
             }
-            self.history.push_back((at, item.fingerprint, item.segment));
+            self.history.push_back(Past { at, fingerprint: item.fingerprint, segment: item.segment, is_first });
         }
     }
 
@@ -153,11 +163,14 @@ impl Stream {
         };
         let distance = at.minus(next);
         // Of the segment before: an older one that comes again was listed twice, which is no overlap.
-        let repeats = |past: &(Nanos, u64, usize)| {
-            past.0 == at && past.1 == item.fingerprint && item.segment.saturating_sub(past.2) <= 1
-        };
-        if at <= last && distance > Nanos(-MAX_OVERLAP.0) && self.history.iter().any(repeats) {
-            return Jump::Repeats;
+        let repeated = self.history.iter().find(|past| {
+            past.at == at && past.fingerprint == item.fingerprint && item.segment.saturating_sub(past.segment) <= 1
+        });
+        if let Some(past) = repeated.filter(|_| at <= last && distance > Nanos(-MAX_OVERLAP.0)) {
+            // An overlap repeats a segment's end; one that begins as another began is all of it again,
+            // or still pictures on a clock that begins again.
+            let is_all_again = past.is_first && item.segment != self.segment;
+            return if is_all_again { Jump::Breaks } else { Jump::Repeats };
         }
         let back = if item.segment == self.segment { BACK_INSIDE } else { BACK_AT_BORDER };
         // What lies behind the last packet goes forward, whatever that one's length was said to be.

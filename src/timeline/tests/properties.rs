@@ -49,7 +49,7 @@ fn runs() -> impl Strategy<Value = Vec<(i64, usize)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn anything_comes_out_in_order(first in steps(0..2), second in steps(2..4), lowest in any::<bool>()) {

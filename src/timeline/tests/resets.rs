@@ -16,7 +16,7 @@ fn each_segment_may_begin_at_zero() {
 
 #[test]
 fn the_same_segments_listed_twice() {
-    let pair = || vec![av(0, 100 * S, 6.0), av(1, 106 * S, 6.0)].concat();
+    let pair = || [av(0, 100 * S, 6.0), av(1, 106 * S, 6.0)].concat();
     let again = pair().into_iter().map(|step| match step {
         Step::Packet(item) => Step::Packet(Item { segment: item.segment + 2, ..item }),
         other => other,
@@ -136,4 +136,18 @@ fn a_single_wild_timestamp_does_little_harm() {
         let out = run_av(vec![steps, av(1, 6 * S, 6.0)]);
         assert_near(out.end_ms(0), 12_000.0, 50.0);
     }
+}
+
+#[test]
+fn still_pictures_on_a_clock_that_begins_again_are_no_repetition() {
+    let still = |n: usize| {
+        let name = |step| match step {
+            Step::Packet(item) => Step::Packet(Item { fingerprint: 1 + item.track as u64, ..item }),
+            other => other,
+        };
+        av(n, 0, 0.24).into_iter().map(name).collect()
+    };
+    let out = run_av((0..10).map(still).collect());
+    assert_eq!((out.counts.duplicates, out.counts.resets), (0, 9));
+    assert_near(out.end_ms(1), 10.0 * 256.0, 0.1);
 }

@@ -10,6 +10,9 @@ use crate::time::{Nanos, TimeBase, rescale_ticks};
 /// clocks of 90 kHz and of milliseconds, and is too short to be heard as a loss of sync.
 const AUDIO_TOLERANCE: Nanos = Nanos::from_ms(1);
 
+/// The part of a packet's duration that audio packets over each other are squeezed to at most.
+const SQUEEZED: i64 = 4;
+
 /// A stretch of audio without a hole.
 #[derive(Clone, Copy)]
 struct Stretch {
@@ -51,8 +54,10 @@ impl Samples {
             (Some(given), _) => given,
             (None, count) => count.or_else(behind).unwrap_or(0),
         };
-        // An overlap of less than a reset: squeezed rather than moved, so that what follows stays in sync.
-        let pts = written.lowest(1).map_or(snapped, |low| snapped.max(low));
+        // An overlap of less than a reset: squeezed rather than moved, so that what follows stays in sync; into steps
+        // that a decoder still tells apart.
+        let step = (written.last_duration / SQUEEZED).max(1);
+        let pts = written.lowest(step).map_or(snapped, |low| snapped.max(low));
         written.mended += u64::from(pts != snapped);
         let presented = item.presented.filter(|_| given == Some(pts));
         let presented = presented.unwrap_or_else(|| Nanos::from_ticks(pts, written.base));

@@ -55,6 +55,10 @@ struct Writer<'a> {
     output: OutputFile,
     timeline: Timeline<Packet>,
     standing: Vec<Standing>,
+    /// Marked discontinuities that each input went over.
+    marks: Vec<u64>,
+    /// The same for the first input that parked, when it did.
+    cut_at: Option<u64>,
     may_restart: bool,
     /// Input and segment of a stream that came late.
     late: Option<(usize, usize)>,
@@ -182,6 +186,8 @@ impl<'a> Writer<'a> {
             input_tracks,
             output,
             timeline,
+            marks: vec![0; standing.len()],
+            cut_at: None,
             standing,
             may_restart: settings.can_restart && attempt.ahead.len() < MAX_RESTARTS,
             late: None,
@@ -227,7 +233,9 @@ impl<'a> Writer<'a> {
                     self.late = Some((input, first_segment));
                     return Ok(());
                 }
-                if split || self.standing.contains(&Standing::Parked) || map.is_none() {
+                // Renditions mark the same discontinuities, so a part that ends at one ends there for all.
+                let cut = boundary == Boundary::Marked && self.cut_at.is_some_and(|at| self.marks[input] >= at);
+                if split || cut || map.is_none() {
                     if map.is_none() && self.settings.on_change == OnChange::Fail {
                         return Err(self.changed(input, first_segment, &streams));
                     }
@@ -237,6 +245,7 @@ impl<'a> Writer<'a> {
                 } else if let Some(map) = map {
                     self.note_dropped(dropped);
                     self.count_discontinuity(input, boundary);
+                    self.marks[input] += u64::from(boundary == Boundary::Marked);
                     self.sources[input].begin_session(container, streams, &map);
                     self.timeline.begin_session(input, boundary, first_segment);
                 }
@@ -309,6 +318,9 @@ impl<'a> Writer<'a> {
 
     fn leave(&mut self, input: usize, standing: Standing) {
         self.standing[input] = standing;
+        if standing == Standing::Parked {
+            self.cut_at = self.cut_at.or(Some(self.marks[input]));
+        }
         self.timeline.end(input);
     }
 

@@ -205,7 +205,14 @@ impl<P> Input<P> {
         }
         let stream = &self.streams[n];
         stream.settle(&mut item, self.newest_ticks);
-        let starts = match stream.jump(&item, self.missing_between(stream.segment, item.segment)) {
+        let missing = self.missing_between(stream.segment, item.segment);
+        // A stream that comes later than the others shows by their clock that its segment has another one.
+        let newcomer = stream.last.is_none() && item.segment > self.from_segment;
+        let jump = match self.newest_at.filter(|_| newcomer && stream.epoch == self.epoch) {
+            Some(newest) if item.is_far_from(newest, missing) => Jump::Breaks,
+            _ => stream.jump(&item, missing),
+        };
+        let starts = match jump {
             Jump::Repeats => {
                 counts.duplicates += 1;
                 return Accepted::Nothing;

@@ -60,6 +60,12 @@ impl<P> Item<P> {
         }
     }
 
+    /// No interleaving explains where it stands, seen from where another stream of its input has come to.
+    pub(super) fn is_far_from(&self, newest: Nanos, missing: Nanos) -> bool {
+        let distance = self.stands_at().map(|at| at.minus(newest)).unwrap_or_default();
+        distance < Nanos(-BACK_INSIDE.0) || distance > FORWARD.plus(missing)
+    }
+
     fn unwrap_near(&mut self, reference: Option<i64>) {
         if !self.wraps {
             return;
@@ -183,12 +189,16 @@ impl Stream {
 
     /// Whether a packet that fits here would stand nearer to where another clock has come to.
     pub(super) fn is_nearer_to<P>(&self, item: &Item<P>, newest_ticks: Option<i64>, newest: Option<Nanos>) -> bool {
-        let (Some(here), Some(next), Some(newest)) = (item.stands_at(), self.next, newest) else { return false };
+        let (Some(here), Some(newest)) = (item.stands_at(), newest) else { return false };
         let there = match (item.wraps, newest_ticks, item.dts.or(item.pts)) {
             (true, Some(reference), Some(ticks)) => Nanos::from_ticks(nearest(ticks, reference), item.base),
             _ => here,
         };
-        there.distance(newest) <= here.distance(next)
+        match self.next {
+            Some(next) => there.distance(newest) <= here.distance(next),
+            // The stream was not there before: the other clock's, unless it cannot be.
+            None => there.distance(newest) <= FORWARD,
+        }
     }
 
     /// To be called on entering another clock: brings a packet's times to the neighbourhood of that one's.

@@ -11,3 +11,4 @@ mod judge;
 mod output;
 mod sandbox;
 mod sealed;
+mod sessions;

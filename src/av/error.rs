@@ -20,9 +20,9 @@ pub(super) fn from_code(doing: &str, code: c_int) -> Error {
         | ffi::AVERROR_MUXER_NOT_FOUND
         | ffi::AVERROR_DECODER_NOT_FOUND
         | ffi::AVERROR_BSF_NOT_FOUND => ErrorKind::Unsupported,
-        _ if errno == ffi::ENOSPC || errno == ffi::EDQUOT => ErrorKind::DiskFull,
-        _ if errno == ffi::EIO => ErrorKind::Io,
         _ if errno == ffi::ENOMEM => ErrorKind::Internal,
+        // EIO too: what truly went wrong with reading or writing is known from our own reader or writer,
+        // and told in place of this; demuxers call a frame cut short an I/O error.
         _ => ErrorKind::Media,
     };
     let mut message = format!("{doing}: {}", text(code));

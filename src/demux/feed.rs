@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::seekable::Seekable;
 use crate::av::{Packet, Reader};
 use crate::container::{Container, InitPrefix, Structure, Watch, init_prefix, is_scrambled, sniff};
 use crate::error::{Error, ErrorKind, Result};
@@ -61,14 +62,6 @@ struct Session {
     /// The init section that was fed.
     init: Vec<u8>,
     init_at: usize,
-}
-
-/// A file that the demuxer seeks in, in place of a stream of segments.
-struct Seekable {
-    file: std::fs::File,
-    start: u64,
-    size: u64,
-    at: u64,
 }
 
 /// All segments of an input; reads as those of the present session.
@@ -206,7 +199,7 @@ impl Feed {
     fn read_seekable(&mut self, segment: usize) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let (file, range) = open.bytes.into_file(&self.workspace).map_err(|e| self.at(segment, e))?;
-        self.seekable = Some(Seekable { file, start: range.offset, size: range.length, at: 0 });
+        self.seekable = Some(Seekable::new(file, range));
         self.marks = vec![Mark { offset: 0, segment, audio_start_ticks: None }];
         let ending = Ending::Read { structure: Structure::Whole, init_only: false };
         self.ends.push(SegmentEnd { segment, ending, bytes: range.length });
@@ -391,26 +384,13 @@ impl Reader for Feed {
     }
 
     fn size(&self) -> Option<u64> {
-        self.seekable.as_ref().map(|s| s.size)
+        self.seekable.as_ref().map(Seekable::size_bytes)
     }
 
     fn seek(&mut self, position: u64) -> Result<()> {
         if let Some(seekable) = &mut self.seekable {
-            seekable.at = position;
+            seekable.seek(position);
         }
         Ok(())
-    }
-}
-
-impl Seekable {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        use std::io::{Read, Seek, SeekFrom};
-        let left = usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let length = left.min(buffer.len());
-        let read =
-            self.file.seek(SeekFrom::Start(self.start + self.at)).and_then(|_| self.file.read(&mut buffer[..length]));
-        let n = read.map_err(|e| Error::io("cannot read", e))?;
-        self.at += n as u64;
-        Ok(n)
     }
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::config::ConfigWatch;
 use super::feed::{Ending, Feed, SegmentEnd};
 use super::streams::{Dropped, InputRole, select};
+use super::taken::Taken;
 use crate::av::{Demuxer, DemuxerKind, MediaKind, Packet, Probing, Stream};
 use crate::cancel::CancelToken;
 use crate::container::{Container, Structure};
@@ -16,9 +16,6 @@ use crate::playlist::Segment;
 
 /// Media that is read ahead at most, to see streams that come late.
 const PROBE_DURATION_US: i64 = 20_000_000;
-
-/// Segments whose packets are counted: a stream is never further ahead of another.
-const KEPT_COUNTS: usize = 8;
 
 /// Packets of a segment's start that are looked at before the session goes on there.
 const HELD_PACKETS: std::ops::Range<usize> = 16..64;
@@ -63,6 +60,7 @@ pub(crate) struct DemuxedPacket {
 pub(crate) struct InputDemuxer {
     state: State,
     role: InputRole,
+    on_gap: OnGap,
     probing: Probing,
     cancel: CancelToken,
     /// Stream of the session for each of libav's; `None` for those that are left.
@@ -82,38 +80,6 @@ pub(crate) struct InputDemuxer {
     queue: std::collections::VecDeque<Demuxed>,
     invalid_reads: u64,
     late_packets: u64,
-}
-
-/// A stream of the session.
-#[derive(Default)]
-struct Taken {
-    kind: Option<MediaKind>,
-    watch: Option<ConfigWatch>,
-    /// Position in the session's marks of the packet read last.
-    mark: Option<usize>,
-    /// Packets that libav gave.
-    read: usize,
-    /// Packets given out of the newest segments, the oldest first.
-    given: Vec<(usize, usize)>,
-    /// Packets that the session before gave out already.
-    repeated: usize,
-}
-
-impl Taken {
-    fn count(&mut self, segment: usize) {
-        match self.given.last_mut() {
-            Some((last, count)) if *last == segment => *count += 1,
-            _ => self.given.push((segment, 1)),
-        }
-        if self.given.len() > KEPT_COUNTS {
-            self.given.remove(0);
-        }
-    }
-
-    /// Packets given out of a segment and those after it.
-    fn given_since(&self, segment: usize) -> usize {
-        self.given.iter().filter(|(s, _)| *s >= segment).map(|(_, count)| count).sum()
-    }
 }
 
 /// Where a packet belongs.
@@ -145,6 +111,7 @@ impl InputDemuxer {
                 source.workspace,
             ))),
             role: source.role,
+            on_gap: source.on_gap,
             probing: Probing::Ahead { bytes: limits.probe_bytes, duration_us: PROBE_DURATION_US },
             cancel: cancel.clone(),
             stream_map: Vec::new(),
@@ -170,7 +137,14 @@ impl InputDemuxer {
                 State::Ended => return Ok(Demuxed::End),
                 State::Between(feed) => self.begin_session(*feed)?,
                 State::Reading(mut demuxer) => {
-                    let packet = demuxer.read()?;
+                    let packet = match demuxer.read() {
+                        Ok(packet) => packet,
+                        Err(error) if error.kind() == ErrorKind::Media && error.segment().is_none() => {
+                            self.give_up(*demuxer, error)?;
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    };
                     if let Some(feed) = demuxer.reader() {
                         self.tell_ends(feed);
                     }
@@ -197,6 +171,19 @@ impl InputDemuxer {
     /// Packets of streams that first came when the output's tracks were settled.
     pub(crate) fn late_packets(&self) -> u64 {
         self.late_packets
+    }
+
+    /// libav cannot make anything of a segment: that is the job's error, or the segment's loss.
+    fn give_up(&mut self, mut demuxer: Demuxer<Feed>, error: Error) -> Result<()> {
+        let reached = self.taken.iter().filter_map(|t| t.mark).max().unwrap_or(0);
+        let segment =
+            demuxer.reader().and_then(|feed| feed.marks.get(reached)).map_or(self.first_segment, |m| m.segment);
+        if self.on_gap == OnGap::Skip {
+            self.abandon_session(demuxer, segment);
+            return Ok(());
+        }
+        let (sequence, name) = demuxer.reader().map(|feed| feed.place(segment)).unwrap_or_default();
+        Err(error.with_segment(sequence, name))
     }
 
     /// Each segment's end is told once, also if it is read again.
@@ -250,7 +237,7 @@ impl InputDemuxer {
         for stream in &selection.taken {
             let kind = Some(stream.parameters.kind());
             let again = repeated.iter().position(|(k, _)| *k == kind).map_or(0, |n| repeated.remove(n).1);
-            self.taken.push(Taken { kind, watch: ConfigWatch::new(stream), repeated: again, ..Taken::default() });
+            self.taken.push(Taken::new(stream, again));
         }
         self.queue.push_back(Demuxed::Session {
             first_segment,

@@ -7,7 +7,9 @@
 mod config;
 mod feed;
 mod input;
+mod seekable;
 mod streams;
+mod taken;
 
 pub(crate) use feed::{Ending, SegmentEnd};
 pub(crate) use input::{Demuxed, DemuxedPacket, InputDemuxer, InputSource};

@@ -167,9 +167,7 @@ impl Audit {
             Structure::Cut { missing_bytes } => {
                 Some(format!("it is cut short: {missing_bytes} bytes are missing at its end at least"))
             }
-            Structure::Broken => {
-                Some("it is damaged: its boxes, or the samples that they list, do not fit together".to_owned())
-            }
+            Structure::Broken => Some("it is damaged: what it lists and what it holds do not fit together".to_owned()),
             Structure::Torn | Structure::Damaged { .. } if clearly_short => Some(told()),
             Structure::Torn | Structure::Damaged { .. } if announced.is_none() && hole > HOLE => Some(told()),
             _ if clearly_short && hole > HOLE && hole.0 > short.0 / 2 && met.packets >= TELLING_PACKETS => Some(told()),
@@ -210,7 +208,7 @@ fn describe(structure: Structure) -> String {
     match structure {
         Structure::Whole => String::new(),
         Structure::Cut { missing_bytes } => format!("{missing_bytes} bytes are missing at its end at least"),
-        Structure::Broken => "its boxes, or the samples that they list, do not fit together".to_owned(),
+        Structure::Broken => "what it lists and what it holds do not fit together".to_owned(),
         Structure::Torn => "what follows its last whole packet was left out".to_owned(),
         Structure::Damaged { bad_packets } => format!("{bad_packets} places in it are damaged"),
     }

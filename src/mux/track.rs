@@ -1,6 +1,6 @@
 //! What becomes a track of the output.
 
-use crate::av::{BitstreamFilter, MediaKind, Packet, Parameters, Stream};
+use crate::av::{BitstreamFilter, CodecId, MediaKind, Packet, Parameters, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Format;
 use crate::time::TimeBase;
@@ -110,5 +110,26 @@ pub(super) fn check_format(format: Format, tracks: &[TrackPlan]) -> Result<()> {
             Error::new(ErrorKind::Unsupported, "m4a holds audio only, and the input has video").with_hint("choose mp4")
         );
     }
+    if format != Format::Ts
+        && let Some(track) = tracks.iter().find(|t| !has_parameter_sets(&t.parameters))
+    {
+        let message = format!("{}: not all parameter sets came where the stream was looked for", track.describe());
+        return Err(Error::new(ErrorKind::Media, message)
+            .with_hint("no player could decode it: its first segment may be damaged, get it again"));
+    }
     Ok(())
+}
+
+/// Whether a decoder can begin: H.264 needs a sequence and a picture parameter set, HEVC too. libav writes an empty
+/// configuration where one is missing, and no player opens the file.
+fn has_parameter_sets(parameters: &Parameters) -> bool {
+    let extradata = parameters.extradata();
+    let units = || memchr::memmem::find_iter(extradata, &[0, 0, 1]).filter_map(|at| extradata.get(at + 3).copied());
+    match parameters.codec() {
+        // As MP4 carries them already (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1): a version first, which is 1.
+        CodecId::H264 | CodecId::HEVC if extradata.first() == Some(&1) => true,
+        CodecId::H264 => [7, 8].iter().all(|kind| units().any(|b| b & 0x1f == *kind)),
+        CodecId::HEVC => [33, 34].iter().all(|kind| units().any(|b| b >> 1 & 0x3f == *kind)),
+        _ => true,
+    }
 }

@@ -162,3 +162,22 @@ fn scrambled_packets_are_refused_by_that_word() {
     assert_eq!(output.status.code(), Some(69));
     assert!(report(&output)["error"]["message"].as_str().unwrap().contains("scrambled"));
 }
+
+#[test]
+fn a_picture_that_no_player_could_decode_is_refused() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.input().join("without.ts");
+    let mut bytes = fs::read(fixture("ts-h264-aac").join("index0.ts")).unwrap();
+    // Picture parameter sets become filler.
+    let sets: Vec<usize> =
+        bytes.windows(4).enumerate().filter(|(_, w)| w == b"\0\0\x01\x68").map(|(at, _)| at).collect();
+    assert!(!sets.is_empty());
+    for at in sets {
+        bytes[at + 3] = 0x6c;
+    }
+    fs::write(&path, bytes).unwrap();
+    let output = sandbox.command(&path, sandbox.output("out.mp4")).output().unwrap();
+    assert_eq!(output.status.code(), Some(65));
+    assert!(report(&output)["error"]["message"].as_str().unwrap().contains("parameter sets"));
+    assert_eq!(sandbox.outputs(), [""; 0]);
+}

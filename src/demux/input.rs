@@ -384,13 +384,24 @@ impl InputDemuxer {
 
     /// A packet of a stream that was not there when the session began.
     fn locate_new(&mut self, demuxer: &mut Demuxer<Feed>, packet: &Packet) -> Result<Located> {
-        let kind = demuxer.stream(packet.stream())?.parameters.kind();
+        let parameters = demuxer.stream(packet.stream())?.parameters;
+        let kind = parameters.kind();
         let marks = demuxer.reader().map_or(&[][..], |feed| &feed.marks);
         let wanted = matches!((kind, self.role), (MediaKind::Video, InputRole::Everything | InputRole::WithoutAudio))
             || matches!((kind, self.role), (MediaKind::Audio, InputRole::Everything | InputRole::AudioOnly));
         let segment = packet.position().and_then(|at| marks.iter().rev().find(|m| m.offset <= at)).map(|m| m.segment);
         match segment.filter(|segment| wanted && *segment > self.first_segment) {
             Some(segment) => Ok(Located::Break { segment }),
+            None if wanted && self.on_gap == OnGap::Fail => {
+                let place = demuxer.reader().map(|feed| feed.place(self.first_segment)).unwrap_or_default();
+                let stream = format!("{} {}", kind.name(), parameters.codec().name());
+                Err(Error::new(
+                    ErrorKind::Media,
+                    format!("its {stream} stream has packets, and nothing tells how to decode them"),
+                )
+                .with_hint("get the segment again, or leave the stream out with --on-gap skip")
+                .with_segment(place.0, place.1))
+            }
             None => {
                 self.late_packets += u64::from(wanted);
                 Ok(Located::Nowhere)

@@ -234,7 +234,7 @@ impl Source {
         match (self.demuxer.invalid_reads(), self.demuxer.late_packets()) {
             (0, 0) => None,
             (invalid, 0) => Some(format!("{invalid} places of invalid data were passed over")),
-            (_, late) => Some(format!("{late} packets belong to streams that came after the tracks were settled")),
+            (_, late) => Some(format!("{late} packets were left out, of streams that nothing tells how to decode")),
         }
     }
 }

@@ -7,7 +7,7 @@ DEMO = demo/fmp4-separate-audio.mp4
 help: ## This list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
-deps: ## Install what is missing: libav's headers, pkg-config, libclang, ffprobe, strace
+deps: ## Install what is missing: libav's headers, pkg-config, libclang, ffprobe, strace, nginx, openssl
 	@sh scripts/deps.sh
 
 demo: deps ## Build the command, merge a fixture into demo/, print its report

@@ -5,14 +5,15 @@ set -eu
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# libclang is loaded by bindgen at build time, so it is looked for where bindgen looks.
+# libclang is loaded by bindgen at build time, so it is looked for where bindgen looks, and by the names it takes:
+# `libclang-cpp.so.14`, which stands in the same place, is another library.
 has_libclang() {
     [ -n "${LIBCLANG_PATH:-}" ] && return 0
-    for f in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib/libclang*.so* \
-        /usr/lib64/libclang*.so* /usr/lib64/llvm*/lib*/libclang*.so* \
-        /opt/homebrew/opt/llvm/lib/libclang.dylib /usr/local/opt/llvm/lib/libclang.dylib \
-        /Library/Developer/CommandLineTools/usr/lib/libclang.dylib; do
-        [ -e "$f" ] && return 0
+    for folder in /usr/lib/llvm-*/lib /usr/lib/*-linux-* /usr/lib /usr/lib64 /usr/lib64/llvm*/lib \
+        /opt/homebrew/opt/llvm/lib /usr/local/opt/llvm/lib /Library/Developer/CommandLineTools/usr/lib; do
+        for f in "$folder"/libclang.so* "$folder"/libclang-[0-9]*.so* "$folder"/libclang.dylib; do
+            [ -e "$f" ] && return 0
+        done
     done
     return 1
 }
@@ -25,8 +26,11 @@ has pkg-config || need pkg-config
 has_libclang || need libclang
 has ffprobe || need ffprobe
 [ "$(uname -s)" != Linux ] || has strace || need strace
+# Debian keeps nginx where an ordinary user's PATH does not reach.
+has nginx || [ -x /usr/sbin/nginx ] || need nginx
+has openssl || need openssl
 
-has cargo || { echo "cargo is missing: install Rust 1.88 or newer from https://rustup.rs" >&2; exit 1; }
+has cargo || { echo "cargo is missing: install Rust 1.89 or newer from https://rustup.rs" >&2; exit 1; }
 [ -n "$missing" ] || exit 0
 echo "missing:$missing" >&2
 [ "${1:-}" != --check ] || exit 1
@@ -34,7 +38,7 @@ echo "missing:$missing" >&2
 sudo=
 [ "$(id -u)" -eq 0 ] || sudo=sudo
 packages=
-# The packages of what is missing, by the names given: compiler pkg-config libav libclang ffprobe strace.
+# The packages of what is missing, by the names given: compiler pkg-config libav libclang ffprobe strace nginx openssl.
 pick() {
     for m in $missing; do
         case $m in
@@ -44,6 +48,8 @@ pick() {
             libclang) packages="$packages $4" ;;
             ffprobe) packages="$packages $5" ;;
             strace) packages="$packages $6" ;;
+            nginx) packages="$packages nginx" ;;
+            openssl) packages="$packages openssl" ;;
         esac
     done
 }

@@ -37,6 +37,12 @@ pub enum ErrorKind {
     DiskFull,
     /// Refused by policy, or by the permissions of a file.
     Denied,
+    /// Refused by a server: 401, 403, or a proxy's 407.
+    Forbidden,
+    /// The network or a server failed, for the time being as far as can be told.
+    Network,
+    /// Nothing came for too long.
+    Timeout,
     /// The job was cancelled by its [`CancelToken`](crate::CancelToken).
     Cancelled,
 }
@@ -58,6 +64,9 @@ impl ErrorKind {
             Self::Io => "io",
             Self::DiskFull => "disk_full",
             Self::Denied => "denied",
+            Self::Forbidden => "forbidden",
+            Self::Network => "network",
+            Self::Timeout => "timeout",
             Self::Cancelled => "cancelled",
         }
     }
@@ -142,10 +151,9 @@ impl Error {
         self.0.segment.as_ref().map(|s| s.media_sequence)
     }
 
-    /// True if the same job may succeed when it is run again unchanged. So far no error is of that kind:
-    /// local files do not come back by themselves.
+    /// True if the same job may succeed when it is run again unchanged: the network failed, not the input.
     pub fn is_retryable(&self) -> bool {
-        false
+        matches!(self.kind(), ErrorKind::Network | ErrorKind::Timeout)
     }
 
     /// Adds what the user can do about it; shown after the message.

@@ -141,8 +141,8 @@ pub use input::{Input, Output};
 pub use inspect::{InputInfo, Inspection, RenditionInfo, StreamInfo, VariantInfo, inspect};
 pub use job::Job;
 pub use options::{
-    AudioChoice, Existing, Faststart, Format, KeyOverride, Limits, OnChange, OnDiscontinuity, OnGap, Options,
-    VariantChoice,
+    AddressPolicy, AudioChoice, Existing, Faststart, Format, HttpVersion, InsecureSegments, KeyOverride, Limits,
+    NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TlsVerification, VariantChoice,
 };
 pub use report::{DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
 

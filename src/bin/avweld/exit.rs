@@ -16,7 +16,8 @@ pub(crate) fn code(kind: ErrorKind, signal: Option<i32>) -> u8 {
         ErrorKind::Unsupported | ErrorKind::Limit => 69,
         ErrorKind::Exists | ErrorKind::CannotCreate => 73,
         ErrorKind::Io | ErrorKind::DiskFull => 74,
-        ErrorKind::Denied => 77,
+        ErrorKind::Network | ErrorKind::Timeout => 75,
+        ErrorKind::Denied | ErrorKind::Forbidden => 77,
         ErrorKind::Cancelled => by_signal(signal.unwrap_or(signal_hook::consts::SIGINT)),
         // Internal, and a kind that this table does not know yet, which is a fault of ours as well.
         _ => INTERNAL,
@@ -48,7 +49,10 @@ mod tests {
             (ErrorKind::CannotCreate, 73),
             (ErrorKind::Io, 74),
             (ErrorKind::DiskFull, 74),
+            (ErrorKind::Network, 75),
+            (ErrorKind::Timeout, 75),
             (ErrorKind::Denied, 77),
+            (ErrorKind::Forbidden, 77),
             (ErrorKind::Cancelled, 130),
         ];
         for (kind, expected) in table {

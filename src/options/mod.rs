@@ -1,6 +1,10 @@
 //! What a job can be told: policies, formats and limits, each with its default.
 
+mod network;
+
 use std::path::PathBuf;
+
+pub use network::{AddressPolicy, HttpVersion, InsecureSegments, NetworkOptions, Proxies, TlsVerification};
 
 /// The container of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -128,6 +132,21 @@ pub enum AudioChoice {
     Language(String),
 }
 
+/// Which subtitle renditions of a multivariant playlist are written: as tracks where the container holds them, else
+/// as files beside the output.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SubtitleChoice {
+    /// Those marked DEFAULT; none where none is.
+    #[default]
+    Default,
+    /// Every rendition of the variant's group.
+    All,
+    /// None.
+    None,
+    /// Those of one language (a BCP 47 tag; `en` also takes `en-US`).
+    Language(String),
+}
+
 /// A decryption key given by the user, in place of the playlist's.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct KeyOverride {
@@ -205,8 +224,12 @@ pub struct Options {
     pub variant: VariantChoice,
     /// Which audio renditions are merged in.
     pub audio: AudioChoice,
+    /// Which subtitle renditions are written.
+    pub subtitles: SubtitleChoice,
     /// Key and IV in place of the playlist's.
     pub key: KeyOverride,
+    /// How what is not local is fetched.
+    pub network: NetworkOptions,
     /// Folders beside its own that a playlist may name files in.
     pub allow_paths: Vec<PathBuf>,
     /// Where workspaces are made; `None`: the system's temporary folder.

@@ -1,0 +1,251 @@
+//! What a run leaves when it is killed, and what the next one makes of it.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::fault::{Site, answer, late};
+use crate::media::{Long, files_below};
+use crate::run::{EXISTS, Outcome, Running, command, command_to, each, is_clean, merge};
+use crate::sandbox::{Sandbox, names};
+use crate::server::{Request, Server};
+
+/// Downloads in flight.
+const PARALLEL: usize = 2;
+const LONG: Long = Long { many: 24, bytes: 0 };
+
+fn is_segment(request: &Request) -> bool {
+    Long::is_segment(&request.path)
+}
+
+/// Does something to a file.
+type Spoil = fn(&PathBuf);
+
+/// A server that takes its time.
+fn slow(long: &Long) -> Site {
+    long.site().every(late(Duration::from_millis(30)))
+}
+
+/// Runs a job, kills it once this many segments were sent, and gives the names of those.
+fn killed(sandbox: &Sandbox, server: &Server, url: &str, after: usize) -> Vec<String> {
+    let running = Running::start(&mut command(sandbox, url, &["-N", &PARALLEL.to_string()]));
+    server.wait_for(after, is_segment);
+    running.signal("KILL");
+    let outcome = running.wait();
+    assert_eq!(outcome.code, None, "it ended before it was killed: {outcome:#?}");
+    assert!(!sandbox.output("out.mp4").exists(), "an output of a run that was killed");
+    let sent = server.requests().into_iter().filter(|r| is_segment(r) && r.answered.is_some());
+    sent.map(|request| request.path).collect()
+}
+
+/// The next run: it succeeds, leaves nothing behind, and fetches of `sent` only what had no time to get to disk.
+fn resumed(sandbox: &Sandbox, server: &Server, url: &str, sent: &[String]) -> Outcome {
+    let before = server.requests().len();
+    let outcome = merge(sandbox, url, &[]).succeeded();
+    is_clean(sandbox, &LONG.clean());
+    let requests = server.requests();
+    let again: Vec<&String> = requests[before..].iter().map(|r| &r.path).filter(|path| sent.contains(path)).collect();
+    assert!(again.len() <= 2 * PARALLEL, "fetched again of {}: {again:?}", sent.len());
+    let fetched = requests[before..].iter().filter(|request| is_segment(request)).count();
+    assert_eq!(outcome.download("resumed_segments") as usize + fetched, LONG.many, "{outcome:#?}");
+    outcome
+}
+
+#[test]
+fn the_run_after_a_kill_fetches_the_rest() {
+    for after in [1, 7, 20] {
+        let server = slow(&LONG).start();
+        let sandbox = Sandbox::new();
+        let url = server.url("/index.m3u8");
+        let sent = killed(&sandbox, &server, &url, after);
+        resumed(&sandbox, &server, &url, &sent);
+    }
+}
+
+#[test]
+fn several_kills_add_up() {
+    let server = slow(&LONG).start();
+    let sandbox = Sandbox::new();
+    let url = server.url("/index.m3u8");
+    let mut sent = Vec::new();
+    for after in [5, 12, 19] {
+        sent = killed(&sandbox, &server, &url, after);
+    }
+    sent.sort();
+    sent.dedup();
+    resumed(&sandbox, &server, &url, &sent);
+}
+
+#[test]
+fn queries_may_change_between_the_runs() {
+    let is_second = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_second);
+    let site = slow(&LONG).always(
+        "/index.m3u8",
+        answer(move |request, files| {
+            let token = if seen.load(Ordering::SeqCst) { "?token=new&expires=2" } else { "?token=old" };
+            crate::fault::instead(LONG.playlist(token))(request, files)
+        }),
+    );
+    let server = site.start();
+    let sandbox = Sandbox::new();
+    let sent = killed(&sandbox, &server, &server.url("/index.m3u8?session=1"), 12);
+    is_second.store(true, Ordering::SeqCst);
+    resumed(&sandbox, &server, &server.url("/index.m3u8?session=2"), &sent);
+}
+
+/// Files in the folder for workspaces, the journal and the others.
+fn kept(sandbox: &Sandbox) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let is_journal = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().contains("journal");
+    files_below(&sandbox.temp()).into_iter().filter(|path| path.metadata().unwrap().len() > 0).partition(is_journal)
+}
+
+#[test]
+fn a_torn_journal_is_read_up_to_the_tear() {
+    let tears: [(&str, Spoil); 5] = [
+        ("half of the last entry", |path| shorten(path, 9)),
+        ("one byte of the last entry", |path| shorten(path, 1)),
+        ("rubbish behind it", |path| append(path, b"\xff\xfe{\"seg")),
+        ("a page of zeros behind it", |path| append(path, &[0; 4096])),
+        ("nothing left", |path| fs::write(path, "").unwrap()),
+    ];
+    each(tears.map(|(name, tear)| (name.to_owned(), tear)), |tear| {
+        let server = slow(&LONG).start();
+        let sandbox = Sandbox::new();
+        let url = server.url("/index.m3u8");
+        killed(&sandbox, &server, &url, 12);
+        let (journals, others) = kept(&sandbox);
+        assert!(!journals.is_empty(), "no journal in {others:?}");
+        journals.iter().for_each(tear);
+        merge(&sandbox, &url, &[]).succeeded();
+        is_clean(&sandbox, &LONG.clean());
+    });
+}
+
+fn shorten(path: &PathBuf, by: u64) {
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(file.metadata().unwrap().len().saturating_sub(by)).unwrap();
+}
+
+fn append(path: &PathBuf, bytes: &[u8]) {
+    OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
+}
+
+#[test]
+fn what_was_kept_and_spoiled_is_fetched_again() {
+    let spoils: [(&str, Spoil); 4] = [
+        ("a byte changed", |path| {
+            let mut file = OpenOptions::new().write(true).open(path).unwrap();
+            let middle = file.metadata().unwrap().len() / 2;
+            file.seek(SeekFrom::Start(middle)).unwrap();
+            file.write_all(b"\x5a\xa5\x5a\xa5").unwrap();
+        }),
+        ("cut", |path| shorten(path, 500)),
+        ("longer", |path| append(path, &[0x47; 188])),
+        ("gone", |path| fs::remove_file(path).unwrap()),
+    ];
+    each(spoils.map(|(name, spoil)| (name.to_owned(), (name, spoil))), |(name, spoil)| {
+        let server = slow(&LONG).start();
+        let sandbox = Sandbox::new();
+        let url = server.url("/index.m3u8");
+        killed(&sandbox, &server, &url, 12);
+        let (_, others) = kept(&sandbox);
+        assert!(!others.is_empty(), "nothing was kept");
+        others.iter().for_each(spoil);
+        let before = server.count(is_segment);
+        merge(&sandbox, &url, &[]).succeeded();
+        is_clean(&sandbox, &LONG.clean());
+        let fetched = server.count(is_segment) - before;
+        println!("{name}: {} files spoiled, {fetched} of {} segments fetched", others.len(), LONG.many);
+        assert!(name == "longer" || fetched > LONG.many - 12, "only {fetched} segments were fetched");
+    });
+}
+
+#[test]
+fn a_kept_segment_that_the_playlist_no_longer_means_is_not_taken() {
+    // Same names, other media: the server's new version says so by its length.
+    let is_second = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_second);
+    let other = Long { many: LONG.many, bytes: 0 };
+    let text = other.playlist("").replace("seg", "new/seg");
+    let mut site = slow(&LONG).always(
+        "/index.m3u8",
+        answer(move |request, files| match seen.load(Ordering::SeqCst) {
+            true => crate::fault::instead(text.clone())(request, files),
+            false => files.reply(request),
+        }),
+    );
+    for n in 0..LONG.many {
+        site = site.put(&format!("/new/{}", Long::name(n)), crate::media::plain(n));
+    }
+    let server = site.start();
+    let sandbox = Sandbox::new();
+    let url = server.url("/index.m3u8");
+    killed(&sandbox, &server, &url, 12);
+    is_second.store(true, Ordering::SeqCst);
+    merge(&sandbox, &url, &[]).succeeded();
+    assert_eq!(server.count(|request| request.path.starts_with("/new/seg")), LONG.many, "by path they are others");
+}
+
+#[test]
+fn two_runs_of_one_job_do_not_meet() {
+    let clean = LONG.clean();
+    for _ in 0..3 {
+        let server = slow(&LONG).start();
+        let sandbox = Sandbox::new();
+        let url = server.url("/index.m3u8");
+        let runs = ["one.mp4", "two.mp4"].map(|name| Running::start(&mut command_to(&sandbox, &url, name, &[])));
+        for run in runs {
+            run.wait().succeeded();
+        }
+        assert_eq!(sandbox.outputs(), ["one.mp4", "two.mp4"]);
+        for name in ["one.mp4", "two.mp4"] {
+            assert!(fs::read(sandbox.output(name)).unwrap() == clean, "{name}");
+        }
+        assert_eq!(names(&sandbox.temp()), [""; 0]);
+    }
+}
+
+#[test]
+fn of_two_runs_to_one_output_one_wins_and_the_other_says_so() {
+    let clean = LONG.clean();
+    for _ in 0..3 {
+        let server = slow(&LONG).start();
+        let sandbox = Sandbox::new();
+        let url = server.url("/index.m3u8");
+        let runs = [(), ()].map(|()| Running::start(&mut command(&sandbox, &url, &[])));
+        let outcomes = runs.map(Running::wait);
+        let won = outcomes.iter().filter(|outcome| outcome.code == Some(0)).count();
+        let lost = outcomes.iter().filter(|outcome| outcome.code == Some(EXISTS)).count();
+        assert_eq!((won, lost), (1, 1), "{outcomes:#?}");
+        is_clean(&sandbox, &clean);
+    }
+}
+
+#[test]
+fn a_run_beside_one_that_is_under_way_leaves_its_workspace_alone() {
+    let server = slow(&LONG).start();
+    let sandbox = Sandbox::new();
+    let url = server.url("/index.m3u8");
+    let first = Running::start(&mut command_to(&sandbox, &url, "one.mp4", &["-N", "1"]));
+    server.wait_for(6, is_segment);
+    merge(&sandbox, &url, &["-N", "8"]).succeeded();
+    first.wait().succeeded();
+    assert_eq!(sandbox.outputs(), ["one.mp4", "out.mp4"]);
+    assert_eq!(names(&sandbox.temp()), [""; 0]);
+}
+
+#[test]
+fn a_killed_runs_workspace_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = slow(&LONG).start();
+    let sandbox = Sandbox::new();
+    killed(&sandbox, &server, &server.url("/index.m3u8"), 3);
+    for name in names(&sandbox.temp()) {
+        let mode = fs::metadata(sandbox.temp().join(&name)).unwrap().permissions().mode() & 0o777;
+        assert!(mode & 0o077 == 0, "{name}: {mode:o}");
+    }
+}

@@ -1,0 +1,54 @@
+//! Certificates that are valid, and those that are not.
+
+use crate::nginx::Nginx;
+use crate::run::{DENIED, USAGE, clean, each, merge, merges_to, refused};
+use crate::sandbox::{Sandbox, fixture};
+
+const PATH: &str = "/ts-h264-aac/index.m3u8";
+
+#[test]
+fn a_certificate_that_is_not_valid_is_refused_in_one_line() {
+    let nginx = Nginx::serve(&fixture(""));
+    let rows: [(&str, String, bool, &[&str]); 3] = [
+        ("expired", nginx.expired(PATH), true, &["certificate", "expired"]),
+        ("of another host", nginx.foreign(PATH), true, &["certificate"]),
+        ("by an unknown authority", nginx.https(PATH), false, &["certificate", "--cacert"]),
+    ];
+    each(rows.into_iter().map(|row| (row.0.to_owned(), row)), |(_, url, trusted, words)| {
+        let cacert = ["--cacert", nginx.authority()];
+        let outcome = refused(DENIED, &url, if trusted { &cacert } else { &[] }).says(words);
+        assert_eq!(outcome.report["error"]["retryable"], false, "{outcome:#?}");
+        assert_eq!(nginx.accesses().len(), 0, "something was asked for");
+    });
+}
+
+#[test]
+fn insecure_takes_any_certificate_and_warns_each_time() {
+    let nginx = Nginx::serve(&fixture(""));
+    let clean = clean("ts-h264-aac");
+    for url in [nginx.expired(PATH), nginx.foreign(PATH), nginx.https(PATH)] {
+        let outcome = merges_to(&clean, url, &["--insecure"]);
+        let told = format!("{} {}", outcome.said, outcome.report["warnings"]).to_lowercase();
+        assert!(told.contains("certificate") || told.contains("insecure"), "no warning: {outcome:#?}");
+        assert!(outcome.said.to_lowercase().contains("warning"), "{outcome:#?}");
+    }
+}
+
+#[test]
+fn a_file_without_certificates_is_a_usage_error() {
+    let sandbox = Sandbox::new();
+    let file = fixture("ts-h264-aac").join("index.m3u8");
+    for file in [file.to_str().unwrap(), "/nowhere/ca.pem"] {
+        let outcome = merge(&sandbox, "https://127.0.0.1:1/index.m3u8", &["--cacert", file, "--retries", "0"]);
+        assert!(matches!(outcome.code, Some(USAGE | 66)), "{outcome:#?}");
+        assert_eq!(sandbox.outputs(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_merge_from_disk_needs_no_certificates() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(fixture("ts-h264-aac").join("index.m3u8"), sandbox.output("out.mp4"));
+    command.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
+    assert!(command.output().unwrap().status.success());
+}

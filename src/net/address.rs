@@ -71,7 +71,7 @@ fn embedded(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
     let at = |high: u16, low: u16| Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     let found = match s {
         // Compatible, mapped, translated, and NAT64 with the prefix that all know.
-        [0, 0, 0, 0, 0 | 0xffff, _, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
             [at(s[6], s[7]), None]
         }
         // NAT64 with a prefix of one's own, 48 or 96 bits long (RFC 6052, 2.2). Read by the wrong length it is 0.x.

@@ -82,11 +82,11 @@ impl Cookie {
     fn parse(line: &str) -> Result<(Self, Option<u64>), &'static str> {
         let fields: Vec<&str> = line.split('\t').collect();
         // Some writers leave the tab before an empty value out.
-        let (&[domain, subdomains, path, https_only, expires, name], value) = (match fields.split_first_chunk::<6>() {
+        let (&[domain, subdomains, path, https_only, expires, name], value) = match fields.split_first_chunk::<6>() {
             Some((first, [])) => (first, ""),
             Some((first, [value])) => (first, *value),
             _ => return Err("has not seven fields"),
-        });
+        };
         let flag = |text: &str| match text {
             _ if text.eq_ignore_ascii_case("true") => Ok(true),
             _ if text.eq_ignore_ascii_case("false") => Ok(false),

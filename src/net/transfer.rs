@@ -11,6 +11,7 @@ use url::Url;
 
 use super::answer::{Answer, Ask, silent};
 use super::client::Client;
+use super::encoding;
 use super::fault::{Failure, Retry};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -169,7 +170,7 @@ impl Client {
         let at = body.len();
         let part = known.part(request, at);
         let mut headers = HeaderMap::new();
-        let encodings = if request.encodings { "gzip, br, zstd, deflate" } else { "identity" };
+        let encodings = if request.encodings { encoding::ACCEPTED } else { "identity" };
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(encodings));
         if let Some((start, end)) = part {
             let range = match end {

@@ -131,6 +131,7 @@ mod pipeline;
 mod plan;
 mod playlist;
 mod report;
+mod service;
 mod time;
 mod timeline;
 mod workspace;
@@ -146,6 +147,7 @@ pub use options::{
     NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TlsVerification, VariantChoice,
 };
 pub use report::{Download, DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
+pub use service::{JobHandle, JobStatus, Service, ServiceBuilder};
 
 /// libav's versions as this program runs with them, each with its library's name: libavformat, libavcodec, libavutil.
 pub fn libav_versions() -> [(&'static str, String); 3] {

@@ -8,7 +8,7 @@
 //! # What it promises
 //!
 //! - The output appears at its path in one step, when it is complete, was read back and is on disk. A job
-//!   that fails or is cancelled leaves that path as it was, and no temporary file.
+//!   that fails or is cancelled leaves that path as it was, and of temporary files only a download to go on with.
 //! - Audio and video keep their distance. The output's clock begins at 0; where the input's clock breaks off,
 //!   the media goes on without overlap and without a gap that is not the input's own.
 //! - No packet is left out but for repetitions at segment borders, which the [`Report`] counts. A segment

@@ -78,7 +78,7 @@ impl Job {
     ///
     /// # Errors
     /// One error, with the segment and stream at fault where there is one. The output's path is then as it
-    /// was, and no temporary file is left, unless [`Options::keep_temp`] says so.
+    /// was, and of temporary files only a download is left that the next run of the job goes on with.
     ///
     /// - `Exists`, `CannotCreate`: the output, or a workspace, before anything is read.
     /// - `NotFound`, `Denied`: the input, or a file that it names and may not.

@@ -82,11 +82,7 @@ fn alone(folders: &Folders) -> HashMap<&'static str, String> {
 }
 
 fn service(places: usize) -> Service {
-    Service::builder()
-        .max_concurrent_downloads(places)
-        .max_concurrent_merges(places)
-        .build()
-        .expect("a service")
+    Service::builder().max_concurrent_downloads(places).max_concurrent_merges(places).build().expect("a service")
 }
 
 /// How many jobs a test takes: more where `AVWELD_HEAVY` is set.

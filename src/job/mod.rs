@@ -59,7 +59,8 @@ impl Job {
         self
     }
 
-    /// Who hears of the job's events; by default nobody. Called on the thread that runs the job.
+    /// Who hears of the job's events; by default nobody. Called on the thread that runs the job, and for
+    /// [`Event::Downloading`](crate::Event::Downloading) on the network's.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
         self
@@ -94,7 +95,7 @@ impl Job {
                 .with_hint("this is a fault of avweld: please report it"))
         });
         // Inside libav a cancellation can surface as any error.
-        outcome.map_err(|e| if cancel.is_cancelled() { Error::cancelled().or_worse(cancelled_or(e)) } else { e })
+        outcome.map_err(|e| if cancel.is_cancelled() { cancelled_or(e) } else { e })
     }
 
     fn run_inside(self) -> Result<Report> {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::cancelled_or;
 use super::meter::Meter;
 use super::publish::PartFiles;
 use crate::cancel::CancelToken;
@@ -71,6 +72,8 @@ impl Prepared {
     /// Merges what comes, verifies and publishes it. Blocks; waits for what is still to come.
     pub(crate) fn merge(self) -> Result<Report> {
         let Self { options, cancel, format, mut tell, mut target, plan, download, workspace, web, started } = self;
+        // Dropped before the workspace, which it writes to, also where a panic drops it.
+        let download = download;
         let (segments, duration) = (plan.segments(), plan.duration());
         let extent = Extent { duration, bytes: plan.size_bytes() };
         tell.segments_total = segments;
@@ -115,6 +118,7 @@ impl Prepared {
             download.progress()
         });
         let (merged, outputs, size_bytes) = finished.map_err(|error: Error| {
+            let error = if cancel.is_cancelled() { cancelled_or(error) } else { error };
             let done = progress.map_or(0, |progress| progress.done);
             let resumable = error.is_retryable() || error.kind() == ErrorKind::Cancelled || cancel.is_cancelled();
             if done == 0 || !resumable {

@@ -206,7 +206,8 @@ mod tests {
         let parent = tempfile::tempdir().expect("a temporary folder");
         let outputs = tempfile::tempdir().expect("a temporary folder");
         let purpose = Purpose { identity: 0, part_folder: Some(outputs.path()) };
-        let dead = Workspace::open(Some(parent.path()), purpose, true).expect("a workspace");
+        let dead = Workspace::open(Some(parent.path()), purpose, false).expect("a workspace");
+        dead.keep();
         let part = outputs.path().join(dead.part_prefix() + "abc.part");
         let (foreign, unmarked) = (outputs.path().join("film.mp4"), parent.path().join("avweld-mine"));
         fs::write(&part, "x").and_then(|()| fs::write(&foreign, "x")).expect("files");

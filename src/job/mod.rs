@@ -61,7 +61,8 @@ impl Job {
         self
     }
 
-    /// Who hears of the job's events; by default nobody. Called on the thread that runs the job.
+    /// Who hears of the job's events; by default nobody. Called on the thread that runs the job, and for
+    /// [`Event::Downloading`](crate::Event::Downloading) on the network's.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
         self

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::cancelled_or;
 use super::meter::Meter;
 use super::publish::PartFiles;
 use crate::cancel::CancelToken;
@@ -94,6 +95,8 @@ impl Prepared {
     pub(crate) fn give_up(&self, error: Error) -> Error {
         let Some(download) = &self.download else { return error };
         download.stop();
+        // Else the hint below would be on an error that nobody is told.
+        let error = if self.cancel.is_cancelled() { cancelled_or(error) } else { error };
         let done = download.progress().done;
         let resumable = error.is_retryable() || error.kind() == ErrorKind::Cancelled || self.cancel.is_cancelled();
         if done == 0 || !resumable {

@@ -130,6 +130,7 @@ mod pipeline;
 mod plan;
 mod playlist;
 mod report;
+mod subtitle;
 mod time;
 mod timeline;
 mod workspace;
@@ -144,7 +145,7 @@ pub use options::{
     AddressPolicy, AudioChoice, Existing, Faststart, Format, HttpVersion, InsecureSegments, KeyOverride, Limits,
     NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TlsVerification, VariantChoice,
 };
-pub use report::{DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
+pub use report::{DroppedStream, Elapsed, Report, SegmentCounts, SubtitleReport, TrackReport};
 
 /// libav's versions as this program runs with them, each with its library's name: libavformat, libavcodec, libavutil.
 pub fn libav_versions() -> [(&'static str, String); 3] {

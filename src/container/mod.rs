@@ -4,7 +4,7 @@ mod id3;
 mod mp4;
 mod watch;
 
-pub(crate) use mp4::{InitPrefix, init_prefix};
+pub(crate) use mp4::{InitPrefix, box_header, init_prefix};
 pub(crate) use watch::{Structure, Watch};
 
 /// Bytes of a segment's start that [`sniff`] wants to see; fewer only where the segment is shorter.

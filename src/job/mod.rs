@@ -1,6 +1,7 @@
 //! One job, from its input to its report.
 
 mod publish;
+mod subtitles;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::plan::{Listed, Purpose, plan};
 use crate::report::{DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
 use crate::workspace::Workspace;
 use publish::PartFiles;
+use subtitles::Subtitles;
 
 /// One merge: an input, an output and what to do on the way.
 #[must_use = "a job does nothing until it is run"]
@@ -102,7 +104,7 @@ impl Job {
             Output::Path(path) => Target::Files(PartFiles::prepare(path, self.options.existing)?),
             Output::Writer(writer) => Target::Stream(Some(writer)),
         };
-        let plan = plan(&self.input, &self.options, Purpose::Merge)?;
+        let mut plan = plan(&self.input, &self.options, Purpose::Merge)?;
         let workspace = Workspace::create(self.options.temp_dir.as_deref(), self.options.keep_temp)?;
         let (segments, duration) = (plan.segments(), plan.duration());
         let extent = Extent { duration, bytes: plan.size_bytes() };
@@ -120,6 +122,13 @@ impl Job {
             extent,
             can_restart: matches!(target, Target::Files(_)),
         };
+        let subtitles = match &target {
+            Target::Files(files) => {
+                Subtitles::read(std::mem::take(&mut plan.subtitles), &self.options, files, &mut tell, &self.cancel)?
+            }
+            Target::Stream(_) => Subtitles::left_out(&plan.subtitles, &mut tell),
+        };
+        let main = plan.inputs.first().map(|listed| listed.playlist.segments.clone());
         let planned = |listed: Listed| PlannedInput {
             role: listed.track_role.clone(),
             source: listed.into_source(&self.options, workspace.path()),
@@ -135,6 +144,11 @@ impl Job {
                 }
             })?;
         let outputs = target.outputs();
+        tell.bytes_in += subtitles.bytes();
+        let subtitles = match &mut target {
+            Target::Files(files) => subtitles.write(&main.unwrap_or_default(), &merged.parts, files, &mut tell)?,
+            Target::Stream(_) => Vec::new(),
+        };
         let mut size_bytes = 0;
         for (part, output) in merged.parts.iter().zip(&outputs) {
             size_bytes += check(part, output, format, &mut tell, &self.cancel)?;
@@ -150,7 +164,7 @@ impl Job {
         }
         let seconds = started.elapsed().as_secs_f64();
         let elapsed_s = Elapsed { download: 0.0, merge: seconds, total: seconds };
-        Ok(report(merged, outputs, size_bytes, segments, elapsed_s, tell))
+        Ok(Report { subtitles, ..report(merged, outputs, size_bytes, segments, elapsed_s, tell) })
     }
 
     /// By the option, by the output's extension, or MP4.
@@ -251,6 +265,7 @@ fn report(
         duration_s: merged.parts.iter().map(|part| part.duration.seconds()).sum(),
         segments: SegmentCounts { planned, merged: merged.segments_merged, missing: merged.segments_missing },
         tracks: tracks.collect(),
+        subtitles: Vec::new(),
         discontinuities: merged.discontinuities,
         timestamp_resets: merged.counts.resets,
         duplicate_packets: merged.counts.duplicates,

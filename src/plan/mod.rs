@@ -44,7 +44,7 @@ pub(crate) struct Choice {
     pub(crate) base: Base,
     /// Position of the variant.
     pub(crate) variant: usize,
-    /// Positions of the renditions.
+    /// Positions of the renditions, subtitles among them.
     pub(crate) renditions: Vec<usize>,
 }
 
@@ -55,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) choice: Option<Choice>,
     /// The main one first.
     pub(crate) inputs: Vec<Listed>,
+    /// Subtitle renditions, which are written beside the output.
+    pub(crate) subtitles: Vec<Listed>,
     pub(crate) warnings: Vec<String>,
 }
 

@@ -10,7 +10,8 @@ use crate::fetch::{PathPolicy, PlaylistKeys};
 use crate::mux::TrackRole;
 use crate::options::{Limits, Options};
 use crate::playlist::{
-    Base, Location, MediaPlaylist, MultivariantPlaylist, Playlist, parse, select_audio, select_variant,
+    Base, Location, MediaPlaylist, MultivariantPlaylist, Playlist, Rendition, parse, select_audio, select_subtitles,
+    select_variant,
 };
 
 /// Reads playlists that belong together, under one policy.
@@ -34,38 +35,44 @@ impl<'a> Reader<'a> {
     fn playlist(mut self, text: &[u8], name: &str) -> Result<Plan> {
         let parsed = parse(text, &self.base, &self.options.limits, &[]).map_err(|e| e.within(name))?;
         self.warnings.extend(parsed.warnings);
+        let mut subtitles = Vec::new();
         let (kind, choice, inputs) = match parsed.playlist {
             Playlist::Media(media) => {
                 let main = self.listed(name, media, InputRole::Everything, TrackRole::default())?;
                 ("media", None, vec![main])
             }
             Playlist::Multivariant(multivariant) => {
-                let (choice, inputs) = self.multivariant(multivariant)?;
+                let (choice, inputs) = self.multivariant(multivariant, &mut subtitles)?;
                 ("multivariant", Some(choice), inputs)
             }
         };
-        Ok(Plan { kind, choice, inputs, warnings: self.warnings })
+        Ok(Plan { kind, choice, inputs, subtitles, warnings: self.warnings })
     }
 
-    fn multivariant(&mut self, playlist: MultivariantPlaylist) -> Result<(Choice, Vec<Listed>)> {
+    fn multivariant(
+        &mut self,
+        playlist: MultivariantPlaylist,
+        subtitles: &mut Vec<Listed>,
+    ) -> Result<(Choice, Vec<Listed>)> {
         let variant = select_variant(&playlist, &self.options.variant)?;
         let renditions = select_audio(&playlist, variant, &self.options.audio)?;
+        let chosen_subtitles = select_subtitles(&playlist, variant, &self.options.subtitles)?;
         let role = if renditions.is_empty() { InputRole::Everything } else { InputRole::WithoutAudio };
         let imports = &playlist.variables;
         let main = self.load(&variant.location, imports, role, TrackRole::default());
         let mut inputs = Vec::from_iter(self.tolerated(main)?);
         for rendition in &renditions {
             let Some(location) = &rendition.location else { continue };
-            let track_role = TrackRole {
-                language: rendition.language.clone(),
-                title: Some(rendition.name.clone()).filter(|name| !name.is_empty()),
-                default: rendition.default,
-            };
-            let listed = self.load(location, imports, InputRole::AudioOnly, track_role);
+            let listed = self.load(location, imports, InputRole::AudioOnly, track_role(rendition));
             inputs.extend(self.tolerated(listed)?);
         }
+        for rendition in &chosen_subtitles {
+            let Some(location) = &rendition.location else { continue };
+            let listed = self.load(location, imports, InputRole::Everything, track_role(rendition));
+            subtitles.extend(self.tolerated(listed)?);
+        }
         // By identity: a playlist may hold entries that are equal.
-        let chosen = |r| renditions.iter().any(|chosen| std::ptr::eq(*chosen, r));
+        let chosen = |r| renditions.iter().chain(&chosen_subtitles).any(|chosen| std::ptr::eq(*chosen, r));
         let rendition_positions = (0..).zip(&playlist.renditions).filter(|(_, r)| chosen(*r)).map(|(n, _)| n).collect();
         let variant = playlist.variants.iter().position(|v| std::ptr::eq(v, variant)).unwrap_or(0);
         Ok((Choice { base: self.base.clone(), variant, renditions: rendition_positions, playlist }, inputs))
@@ -127,6 +134,14 @@ impl<'a> Reader<'a> {
         let keys = if keyed { PlaylistKeys::Present } else { PlaylistKeys::Absent };
         let fetcher = fetcher(self.policy.clone(), self.options, keys);
         Ok(Listed { name: name.to_owned(), playlist, fetcher, input_role, track_role })
+    }
+}
+
+fn track_role(rendition: &Rendition) -> TrackRole {
+    TrackRole {
+        language: rendition.language.clone(),
+        title: Some(rendition.name.clone()).filter(|name| !name.is_empty()),
+        default: rendition.default,
     }
 }
 

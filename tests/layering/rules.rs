@@ -3,7 +3,7 @@
 use crate::tokens::{Token, matches, names_below, test_items, tokens};
 
 /// The layer of each module at the top of the tree; a module uses strictly lower ones.
-const LAYERS: [(&str, u8); 22] = [
+const LAYERS: [(&str, u8); 23] = [
     ("error", 0),
     ("time", 1),
     ("cancel", 1),
@@ -19,6 +19,7 @@ const LAYERS: [(&str, u8); 22] = [
     ("workspace", 4),
     ("demux", 5),
     ("mux", 5),
+    ("subtitle", 5),
     ("pipeline", 6),
     ("plan", 6),
     ("job", 7),

@@ -179,7 +179,7 @@ impl Write for Pipe {
 mod tests {
     use super::*;
     use crate::args::{Cli, Command};
-    use avweld::{AudioChoice, OnChange, OnDiscontinuity, OnGap, VariantChoice};
+    use avweld::{AudioChoice, OnChange, OnDiscontinuity, OnGap, SubtitleChoice, VariantChoice};
     use clap::Parser;
 
     fn parsed(args: &str) -> Options {
@@ -198,7 +198,7 @@ mod tests {
     fn every_option_reaches_the_library() {
         let options = parsed(
             "avweld merge a.ts -f ts -y --no-faststart --temp-dir t --keep-temp --on-gap skip --on-discontinuity split \
-             --on-change fail --variant 720p --audio de --iv 1 --key 00000000000000000000000000000001 --allow-path p",
+             --on-change fail --variant 720p --audio de --subtitles all --iv 1 --key 00000000000000000000000000000001 --allow-path p",
         );
         assert_eq!(options.format, Some(avweld::Format::Ts));
         assert_eq!(options.existing, Existing::Overwrite);
@@ -209,6 +209,7 @@ mod tests {
         assert_eq!(options.on_change, OnChange::Fail);
         assert_eq!(options.variant, VariantChoice::Height(720));
         assert_eq!(options.audio, AudioChoice::Language("de".into()));
+        assert_eq!(options.subtitles, SubtitleChoice::All);
         assert_eq!(options.key.key, options.key.iv);
         assert_eq!(options.key.iv.map(|iv| iv[15]), Some(1));
         assert_eq!(options.allow_paths, [PathBuf::from("p")]);

@@ -86,6 +86,16 @@ fn usage_errors_exit_with_2_and_print_no_data() -> Result<()> {
         &["merge", "-", "-o", "x.mp4"],
         &["merge", "-", "a.ts", "--base-url", ".", "-o", "x.mp4"],
         &["merge", "a.m3u8", "--base-url", ".", "-o", "x.mp4"],
+        &["merge", "a.ts", "--header", "no colon"],
+        &["merge", "a.ts", "--proxy", "ftp://h"],
+        &["merge", "a.ts", "--limit-rate", "0"],
+        &["merge", "a.ts", "-N", "0"],
+        &["merge", "a.ts", "--read-timeout", "0"],
+        &["merge", "a.ts", "--retry-delay", "-1"],
+        &["merge", "a.ts", "--address-policy", "none"],
+        &["merge", "https://h/\n"],
+        &["inspect", "a.ts", "-H", "no colon"],
+        &["inspect", "a.ts", "-N", "2"],
         &["inspect"],
         &["inspect", "a.m3u8", "b.m3u8"],
         &["inspect", "-"],
@@ -136,6 +146,19 @@ fn a_key_shows_in_no_message() -> Result<()> {
     let output = run(["merge", "a.m3u8", "--key", mistyped, "-o", "x.mp4", "--json", "-vv"])?;
     assert_eq!(output.status.code(), Some(66));
     assert!(!stderr(&output).contains("0011") && !stdout(&output).contains("0011"));
+    Ok(())
+}
+
+#[test]
+fn a_header_or_proxy_that_cannot_be_sent_shows_in_no_message() -> Result<()> {
+    for option in [["-H", "Bearer hush"], ["-H", "A: hush\r\nB: c"], ["--proxy", "ftp://u:hush@h"]] {
+        for command in ["merge", "inspect"] {
+            let args = [&[command, "a.m3u8", "-vv"], &option[..]].concat();
+            let output = run(&args)?;
+            assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+            assert!(!stderr(&output).contains("hush") && stdout(&output).is_empty(), "{}", stderr(&output));
+        }
+    }
     Ok(())
 }
 

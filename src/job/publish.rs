@@ -16,6 +16,8 @@ pub(crate) struct PartFiles {
     parts: Vec<NamedTempFile>,
     /// What stands beside the parts, with its final path.
     beside: Vec<(NamedTempFile, PathBuf)>,
+    /// Begins their names, so that a later run can tell those that a killed one left.
+    prefix: String,
 }
 
 impl PartFiles {
@@ -30,7 +32,8 @@ impl PartFiles {
             let message = format!("cannot create {}: its folder does not exist", target.display());
             return Err(Error::new(ErrorKind::CannotCreate, message).with_hint("create the folder first"));
         }
-        let this = Self { target, existing, parts: Vec::new(), beside: Vec::new() };
+        let prefix = ".avweld-".to_owned();
+        let this = Self { target, existing, parts: Vec::new(), beside: Vec::new(), prefix };
         this.refuse_existing(&this.target)?;
         Ok(this)
     }
@@ -38,6 +41,20 @@ impl PartFiles {
     /// Refuses a path that exists and may not be replaced.
     pub(crate) fn refuse_existing(&self, path: &Path) -> Result<()> {
         refuse_existing(path, self.existing)
+    }
+
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// The folder of the target.
+    pub(crate) fn folder(&self) -> &Path {
+        folder_of(&self.target)
+    }
+
+    /// Lets the names of part files begin like this.
+    pub(crate) fn named(&mut self, prefix: String) {
+        self.prefix = prefix;
     }
 
     /// The n-th part file, opened for writing. Those that had this number or a higher one are removed.
@@ -52,7 +69,7 @@ impl PartFiles {
     fn temporary(&self) -> Result<NamedTempFile> {
         let folder = folder_of(&self.target);
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".avweld-").suffix(".part");
+        builder.prefix(&self.prefix).suffix(".part");
         // As any program's output: by the umask, not private as temporary files are.
         #[cfg(unix)]
         builder.permissions(<Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
@@ -79,11 +96,12 @@ impl PartFiles {
     ///
     /// All data is on disk before the first name appears, and the names are when this returns. The parts come
     /// last; where one of several names fails, those that were new are taken back.
-    pub(crate) fn publish(self) -> Result<()> {
+    pub(crate) fn publish(&mut self) -> Result<()> {
         let targets = self.targets();
         let folder = folder_of(&self.target).to_owned();
-        let Self { existing, parts, beside, .. } = self;
-        let files: Vec<(NamedTempFile, PathBuf)> = beside.into_iter().chain(parts.into_iter().zip(targets)).collect();
+        let existing = self.existing;
+        let parts = self.parts.drain(..).zip(targets);
+        let files: Vec<(NamedTempFile, PathBuf)> = self.beside.drain(..).chain(parts).collect();
         for (_, target) in &files {
             refuse_existing(target, existing)?;
         }

@@ -65,14 +65,13 @@ impl Subtitles {
     }
 
     /// A stream has no place beside it.
-    pub(super) fn left_out(listed: &[Listed], tell: &mut Teller) -> Self {
-        for listed in listed {
+    pub(super) fn leave_out(listed: &mut Vec<Listed>, tell: &mut Teller) {
+        for listed in listed.drain(..) {
             tell.warn(format!(
                 "{}: subtitles are left out, as the output is a stream with nothing beside it",
                 listed.name
             ));
         }
-        Self::default()
     }
 
     /// Bytes read.

@@ -3,6 +3,7 @@
 mod network;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use network::{AddressPolicy, HttpVersion, InsecureSegments, NetworkOptions, Proxies, TlsVerification};
 
@@ -208,7 +209,7 @@ impl Default for Limits {
 }
 
 /// Everything a job can be told beside its input and its output.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
     /// The container; `None`: by the output's extension, MP4 where that says nothing.
@@ -233,6 +234,8 @@ pub struct Options {
     pub key: KeyOverride,
     /// How what is not local is fetched.
     pub network: NetworkOptions,
+    /// How long the merge may take in all; waiting for the network does not count.
+    pub merge_timeout: Duration,
     /// Folders beside its own that a playlist may name files in.
     pub allow_paths: Vec<PathBuf>,
     /// Where workspaces are made; `None`: the system's temporary folder.
@@ -241,4 +244,27 @@ pub struct Options {
     pub keep_temp: bool,
     /// What the job will not go beyond.
     pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            format: None,
+            existing: Existing::default(),
+            on_gap: OnGap::default(),
+            on_discontinuity: OnDiscontinuity::default(),
+            on_change: OnChange::default(),
+            faststart: Faststart::default(),
+            variant: VariantChoice::default(),
+            audio: AudioChoice::default(),
+            subtitles: SubtitleChoice::default(),
+            key: KeyOverride::default(),
+            network: NetworkOptions::default(),
+            merge_timeout: Duration::from_secs(600),
+            allow_paths: Vec::new(),
+            temp_dir: None,
+            keep_temp: false,
+            limits: Limits::default(),
+        }
+    }
 }

@@ -3,12 +3,15 @@
 use avweld::{Error, ErrorKind, InputInfo, Inspection, Result, StreamInfo};
 
 use crate::args::InspectArgs;
+use crate::network;
 use crate::source;
 use crate::terminal::{self, clock, count, printable, warning_line};
 
 /// Runs the command.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    let options = source::options(&args.source)?;
+    let mut options = source::options(&args.source)?;
+    options.network.proxies = network::environment(|name| std::env::var_os(name));
+    args.network.apply(&mut options.network)?;
     let input = source::input(std::slice::from_ref(&args.input), args.source.base_url.as_deref())?;
     let inspection = avweld::inspect(&input, &options)?;
     if args.json {

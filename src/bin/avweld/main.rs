@@ -7,6 +7,7 @@ mod docs;
 mod exit;
 mod inspect;
 mod merge;
+mod network;
 mod progress;
 mod report;
 mod signals;

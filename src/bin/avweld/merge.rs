@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use avweld::{Error, ErrorKind, Existing, Faststart, Job, Options, Output, Report, Result};
+use avweld::{Error, ErrorKind, Existing, Faststart, Job, Options, Output, Proxies, Report, Result};
 use serde::Serialize;
 
 use crate::args::MergeArgs;
 use crate::exit;
+use crate::network;
 use crate::progress::{Progress, Volume};
 use crate::report::{self, Unfinished};
 use crate::signals::Watch;
@@ -70,7 +71,7 @@ fn merge(args: &MergeArgs, output: &Path, label: &str, progress: &Arc<Progress>,
     if args.skip_existing && !to_stdout && stands(output) {
         return Ok(Outcome::Skipped(output.to_owned()));
     }
-    let options = options(args)?;
+    let options = options(args, network::environment(|name| std::env::var_os(name)))?;
     let reader_gone = Arc::new(AtomicBool::new(false));
     let target = if to_stdout { stdout(&reader_gone)? } else { Output::Path(output.to_owned()) };
     let input = source::input(&args.inputs, args.source.base_url.as_deref())?;
@@ -94,8 +95,11 @@ fn merge(args: &MergeArgs, output: &Path, label: &str, progress: &Arc<Progress>,
     }
 }
 
-fn options(args: &MergeArgs) -> Result<Options> {
+fn options(args: &MergeArgs, proxies: Proxies) -> Result<Options> {
     let mut options = source::options(&args.source)?;
+    options.network.proxies = proxies;
+    args.network.apply(&mut options.network)?;
+    args.transfer.apply(&mut options);
     options.format = args.format;
     options.existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
     options.on_gap = args.on_gap.into();
@@ -179,13 +183,17 @@ impl Write for Pipe {
 mod tests {
     use super::*;
     use crate::args::{Cli, Command};
-    use avweld::{AudioChoice, OnChange, OnDiscontinuity, OnGap, SubtitleChoice, VariantChoice};
+    use avweld::{
+        AddressPolicy, AudioChoice, HttpVersion, InsecureSegments, NetworkOptions, OnChange, OnDiscontinuity, OnGap,
+        SubtitleChoice, TlsVerification, VariantChoice,
+    };
     use clap::Parser;
+    use std::time::Duration;
 
     fn parsed(args: &str) -> Options {
         match Cli::try_parse_from(args.split(' ')).expect("the arguments parse").command {
-            Command::Merge(args) => options(&args).expect("the options are valid"),
-            other => panic!("not a merge: {other:?}"),
+            Command::Merge(args) => options(&args, Proxies::default()).expect("the options are valid"),
+            _ => panic!("not a merge"),
         }
     }
 
@@ -213,6 +221,53 @@ mod tests {
         assert_eq!(options.key.key, options.key.iv);
         assert_eq!(options.key.iv.map(|iv| iv[15]), Some(1));
         assert_eq!(options.allow_paths, [PathBuf::from("p")]);
+    }
+
+    #[test]
+    fn every_option_of_the_network_reaches_the_library() {
+        let options = parsed(
+            "avweld merge a.ts -H A:1 --header B:2 --user-agent u --referer r --cookies c --proxy socks5h://p:1 \
+             --insecure --cacert x --cacert y --http1.1 -N 4 --retries 7 --retry-delay 0.5 --connect-timeout 1 \
+             --read-timeout 2 --download-timeout 3 --merge-timeout 4.5 --limit-rate 4M --address-policy any \
+             --allow-insecure-segments",
+        );
+        assert_eq!(options.merge_timeout, Duration::from_millis(4500));
+        let mut expected = NetworkOptions::default();
+        expected.headers = [("A", "1"), ("B", "2")].map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        expected.user_agent = Some("u".into());
+        expected.referer = Some("r".into());
+        expected.cookies = Some("c".into());
+        expected.proxies.http = Some("socks5h://p:1".into());
+        expected.proxies.https = Some("socks5h://p:1".into());
+        expected.tls_verification = TlsVerification::Off;
+        expected.ca_certificates = vec!["x".into(), "y".into()];
+        expected.http_version = HttpVersion::Http1;
+        expected.concurrent_segments = 4;
+        expected.retries = 7;
+        expected.retry_delay = Duration::from_millis(500);
+        expected.connect_timeout = Duration::from_secs(1);
+        expected.read_timeout = Duration::from_secs(2);
+        expected.download_timeout = Duration::from_secs(3);
+        expected.limit_rate_bytes = Some(4_000_000);
+        expected.address_policy = AddressPolicy::Any;
+        expected.insecure_segments = InsecureSegments::Allow;
+        // Not `assert_eq`: its message would show no more, as values that may be secrets are left out of it.
+        assert!(options.network == expected, "{:#?}\n{expected:#?}", options.network);
+    }
+
+    #[test]
+    fn what_can_be_switched_on_can_be_switched_off() {
+        let options = parsed("avweld merge a.ts --insecure=false --http1.1=false --allow-insecure-segments=false");
+        assert!(options.network == NetworkOptions::default(), "{:#?}", options.network);
+    }
+
+    #[test]
+    fn the_environment_s_proxies_reach_the_library() {
+        let proxies = Proxies { https: Some("http://p:1".into()), ..Proxies::default() };
+        let Command::Merge(args) = Cli::try_parse_from(["avweld", "merge", "a.ts"]).expect("arguments").command else {
+            panic!("not a merge")
+        };
+        assert_eq!(options(&args, proxies.clone()).expect("options").network.proxies, proxies);
     }
 
     #[test]

@@ -8,12 +8,16 @@ use std::path::{Path, PathBuf};
 use avweld::{Error, ErrorKind, Format, Input, KeyOverride, Limits, Options, Result};
 
 use crate::args::{Secret, SourceArgs};
+use crate::network;
 
 /// The inputs of a job; `-` reads standard input to its end.
 pub(crate) fn input(inputs: &[PathBuf], base: Option<&str>) -> Result<Input> {
     let stdin = inputs.iter().any(|path| is_dash(path));
     match (stdin, inputs, base) {
         (true, [_], Some(base)) => {
+            if url_of(Path::new(base)).is_some() {
+                network::no_control_characters("--base-url", base)?;
+            }
             Ok(Input::PlaylistText { text: playlist_from(io::stdin().lock())?, base: base.to_owned() })
         }
         (true, [_], None) => {
@@ -78,9 +82,13 @@ fn url_of(input: &Path) -> Option<url::Url> {
     url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https" | "file"))
 }
 
-/// A path as it is; a `file:` URL as the path it names.
+/// A path or a URL of the web as it is; a `file:` URL as the path it names.
 fn local(input: &Path) -> Result<PathBuf> {
-    match url_of(input) {
+    let url = url_of(input);
+    if url.is_some() {
+        network::no_control_characters("the URL of an input", &input.to_string_lossy())?;
+    }
+    match url {
         Some(url) if url.scheme() == "file" => url
             .to_file_path()
             .map_err(|()| usage("a file: URL names no file of this machine; give it as file:///path or as a path")),
@@ -193,6 +201,23 @@ mod tests {
         assert_eq!(local(Path::new("file:///a%20b/x.m3u8")).ok(), Some("/a b/x.m3u8".into()));
         assert_eq!(local(Path::new("https://h/x.m3u8")).ok(), Some("https://h/x.m3u8".into()));
         assert!(local(Path::new("file://elsewhere/x.m3u8")).is_err());
+    }
+
+    #[test]
+    fn urls_may_hold_a_user_but_no_control_characters() {
+        let url = PathBuf::from("https://u:pw@h/x.m3u8");
+        assert_eq!(local(&url).ok(), Some(url));
+        for bad in
+            ["https://h/hush\n", "ht\ttp://h/hush", "https://h/\u{7f}hush", "file:///hush\r\n", "https://h/\0hush"]
+        {
+            let error = local(Path::new(bad)).expect_err(bad);
+            assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+            assert!(!error.to_string().contains("hush"), "{error}");
+        }
+        let inputs = [PathBuf::from("-")];
+        assert_eq!(input(&inputs, Some("https://h/\n")).expect_err("no URL").kind(), ErrorKind::Usage);
+        // A file may be called what it wants.
+        assert_eq!(local(Path::new("a\nb.ts")).ok(), Some("a\nb.ts".into()));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The values of options: text as typed to the library's types.
 
-use avweld::{AudioChoice, Format, OnChange, OnDiscontinuity, OnGap, SubtitleChoice, VariantChoice};
+use std::time::Duration;
+
+use avweld::{AddressPolicy, AudioChoice, Format, OnChange, OnDiscontinuity, OnGap, SubtitleChoice, VariantChoice};
+use bytesize::ByteSize;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -71,6 +74,27 @@ impl From<Change> for OnChange {
     }
 }
 
+/// Which addresses a playlist may lead to.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Addresses {
+    /// Public ones, beside that of the URL given.
+    Public,
+    /// None more private than that of the URL given.
+    SameClass,
+    /// Every one.
+    Any,
+}
+
+impl From<Addresses> for AddressPolicy {
+    fn from(addresses: Addresses) -> Self {
+        match addresses {
+            Addresses::Public => Self::Public,
+            Addresses::SameClass => Self::SameClass,
+            Addresses::Any => Self::Any,
+        }
+    }
+}
+
 /// Takes the name of a format.
 pub(crate) fn format() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::name))
@@ -136,9 +160,61 @@ pub(crate) fn iv(text: &str) -> Result<[u8; 16], String> {
     Ok(iv)
 }
 
+/// Seconds, with a fraction or without.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=MOST_SECONDS).contains(seconds));
+    // A `-0` counts as 0.
+    seconds.map(|s| Duration::from_secs_f64(s.abs())).ok_or_else(|| "give seconds, such as 30 or 0.5".to_owned())
+}
+
+/// A hundred years: what is added to the time of day must not overflow it.
+const MOST_SECONDS: f64 = 3.2e9;
+
+/// Seconds of which there are some: with none nothing would ever be in time.
+pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
+    match seconds(text)? {
+        Duration::ZERO => Err("give more than 0 seconds".to_owned()),
+        timeout => Ok(timeout),
+    }
+}
+
+/// Bytes a second: `500k`, `4M`, `4MiB`.
+pub(crate) fn rate(text: &str) -> Result<ByteSize, String> {
+    match text.parse::<ByteSize>() {
+        Ok(rate) if rate.as_u64() > 0 => Ok(rate),
+        _ => Err("give bytes a second, such as 500k or 4M".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_seconds_with_a_fraction_or_without() {
+        assert_eq!(seconds("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        assert_eq!(seconds("0"), Ok(Duration::ZERO));
+        assert_eq!(timeout("1e-3"), Ok(Duration::from_millis(1)));
+        for bad in ["", "-1", "5s", "inf", "NaN", "1e300", "1,5"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+        for bad in ["0", "1e-20"] {
+            assert!(timeout(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates_are_bytes_a_second() {
+        let bytes = |text| rate(text).ok().map(|rate| rate.as_u64());
+        assert_eq!(bytes("4M"), Some(4_000_000));
+        assert_eq!(bytes("500k"), Some(500_000));
+        assert_eq!(bytes("4MiB"), Some(4 << 20));
+        assert_eq!(bytes("1000"), Some(1000));
+        for bad in ["", "0", "-1", "4Q", "M", "fast"] {
+            assert_eq!(bytes(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn variants() {
@@ -189,5 +265,6 @@ mod tests {
         assert_eq!(OnGap::from(Gap::Skip), OnGap::Skip);
         assert_eq!(OnDiscontinuity::from(Discontinuity::Split), OnDiscontinuity::Split);
         assert_eq!(OnChange::from(Change::Fail), OnChange::Fail);
+        assert_eq!(AddressPolicy::from(Addresses::Any), AddressPolicy::Any);
     }
 }

@@ -108,8 +108,7 @@ fn a_segment_listed_twice_is_played_twice() {
 #[test]
 fn each_epoch_tells_where_its_clock_was_put() {
     let wrap = WRAP - 3 * S;
-    let steps =
-        vec![av(0, 50 * S, 6.0), MARKED(1), av(1, wrap, 6.0), av(2, wrap + 6 * S, 6.0), av(3, 9 * S, 6.0)];
+    let steps = vec![av(0, 50 * S, 6.0), MARKED(1), av(1, wrap, 6.0), av(2, wrap + 6 * S, 6.0), av(3, 9 * S, 6.0)];
     let out = run_av([steps, vec![av(4, 700 * S, 6.0)]].concat());
     let ms = |n: Nanos| (n.0 as f64 / 1e6).round();
     let found: Vec<_> = out.epochs.iter().map(|e| (e.segment, ms(e.start), ms(e.start.plus(e.offset)))).collect();

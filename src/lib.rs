@@ -131,6 +131,7 @@ mod pipeline;
 mod plan;
 mod playlist;
 mod report;
+mod service;
 mod subtitle;
 mod time;
 mod timeline;
@@ -147,6 +148,7 @@ pub use options::{
     NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TlsVerification, VariantChoice,
 };
 pub use report::{Download, DroppedStream, Elapsed, Report, SegmentCounts, SubtitleReport, TrackReport};
+pub use service::{JobHandle, JobStatus, Service, ServiceBuilder};
 
 /// libav's versions as this program runs with them, each with its library's name: libavformat, libavcodec, libavutil.
 pub fn libav_versions() -> [(&'static str, String); 3] {

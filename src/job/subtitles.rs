@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::publish::PartFiles;
 use crate::cancel::CancelToken;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 use crate::pipeline::{Part, Teller};
 use crate::plan::Listed;
@@ -14,6 +14,8 @@ use crate::subtitle::{Clock, Rendition, Source, read, render};
 
 /// Letters of a rendition's language or name that get into a file's name.
 const TAG_CHARS: usize = 40;
+/// The longest file name that file systems have.
+const NAME_BYTES: usize = 255;
 
 /// A rendition, and what it is called.
 struct Beside {
@@ -57,7 +59,14 @@ impl Subtitles {
                 .find(|suffix| !this.0.iter().any(|b| b.suffix.eq_ignore_ascii_case(suffix)))
                 .unwrap_or_default();
             for target in files.targets() {
-                files.refuse_existing(&beside(&target, &suffix))?;
+                let path = beside(&target, &suffix);
+                if path.file_name().is_some_and(|name| name.len() > NAME_BYTES) {
+                    let message =
+                        format!("the output's name is too long to get subtitles beside it: {}", path.display());
+                    return Err(Error::new(ErrorKind::CannotCreate, message)
+                        .with_hint("choose a shorter one with -o, or none with --subtitles none"));
+                }
+                files.refuse_existing(&path)?;
             }
             this.0.push(Beside { language, name, suffix, rendition });
         }

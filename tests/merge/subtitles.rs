@@ -156,6 +156,17 @@ fn a_file_that_stands_where_subtitles_go_is_not_replaced_unless_asked() {
 }
 
 #[test]
+fn a_name_that_would_get_too_long_is_refused_before_the_merge() {
+    let sandbox = Sandbox::new();
+    let name = format!("{}.mp4", "x".repeat(250));
+    let index = fixture("subtitles-webvtt").join("index.m3u8");
+    let output = sandbox.command(&index, sandbox.output(&name)).output().unwrap();
+    assert_eq!(output.status.code(), Some(73), "{}", report(&output));
+    assert_eq!(sandbox.outputs(), [""; 0]);
+    sandbox.merge(&index, &name, &["--subtitles", "none"]);
+}
+
+#[test]
 fn a_merge_that_fails_leaves_no_subtitles() {
     let sandbox = spoiled("subtitles-webvtt");
     fs::write(sandbox.input().join("video2.ts"), "<html>").unwrap();

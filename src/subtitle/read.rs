@@ -89,9 +89,9 @@ pub(crate) fn read(source: &Source, warn: &mut dyn FnMut(String), cancel: &Cance
     Ok(out)
 }
 
-/// Trouble of one segment, not of the job.
+/// An error that is a segment's own, and leaves the rest as it is.
 fn may_be_left_out(error: &Error) -> bool {
-    !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Internal | ErrorKind::Limit | ErrorKind::Denied)
+    matches!(error.kind(), ErrorKind::Media | ErrorKind::Network | ErrorKind::Timeout | ErrorKind::Forbidden)
 }
 
 fn bad(message: impl Into<String>) -> Error {

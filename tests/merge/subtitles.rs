@@ -1,8 +1,11 @@
 //! Subtitles beside the output: which, where, and what happens to them when something goes wrong.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
+use std::thread;
 
 use serde_json::Value;
 
@@ -221,4 +224,69 @@ fn encrypted_subtitles_are_decrypted_as_media_is() {
     fs::write(input.join("en.m3u8"), list).unwrap();
     sandbox.merge(input.join("index.m3u8"), "a.mp4", &[]);
     assert_eq!(starts_ms(&sandbox.output("a.en.vtt")), [221, 921, 1_521, 2_321]);
+}
+
+/// Answers one request out of a folder; false for the one that ends the server.
+fn answer(stream: TcpStream, folder: &Path) -> bool {
+    let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+    let path = lines.next().and_then(|line| line.split(' ').nth(1).map(str::to_owned)).unwrap_or_default();
+    // The whole request is read: closing on unread bytes would reset the connection.
+    lines.take_while(|line| !line.is_empty()).for_each(drop);
+    let (status, body) = match fs::read(folder.join(path.trim_start_matches('/'))) {
+        Ok(body) => ("200 OK", body),
+        Err(_) => ("404 Not Found", Vec::new()),
+    };
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let _gone = (&stream).write_all(&[head.into_bytes(), body].concat());
+    path != "/end"
+}
+
+/// Serves a folder on loopback while something is done with its URL.
+fn served<T>(folder: &Path, work: impl FnOnce(&str) -> T) -> T {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for stream in listener.incoming() {
+                if !answer(stream.unwrap(), folder) {
+                    break;
+                }
+            }
+        });
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&format!("http://{address}"))));
+        let mut end = TcpStream::connect(address).unwrap();
+        end.write_all(b"GET /end HTTP/1.1\r\n\r\n").unwrap();
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+#[test]
+fn by_url_the_same_files_come_as_from_disk() {
+    for case in ["subtitles-webvtt", "subtitles-fmp4"] {
+        let sandbox = spoiled(case);
+        sandbox.merge(sandbox.input().join("index.m3u8"), "disk.mp4", &["--subtitles", "all"]);
+        served(&sandbox.input(), |url| {
+            sandbox.merge(format!("{url}/index.m3u8"), "web.mp4", &["--subtitles", "all", "--retry-delay", "0"])
+        });
+        for name in sandbox.outputs().iter().filter_map(|name| name.strip_prefix("disk")) {
+            let read = |stem: &str| fs::read(sandbox.output(&format!("{stem}{name}"))).expect(name);
+            assert!(read("disk") == read("web"), "{case}: {name} differs");
+        }
+        assert_eq!(sandbox.outputs().len(), 6);
+    }
+}
+
+#[test]
+fn a_segment_that_the_server_does_not_have_fails_the_job_or_is_left_out() {
+    let sandbox = spoiled("subtitles-webvtt");
+    fs::remove_file(sandbox.input().join("en1.vtt")).unwrap();
+    served(&sandbox.input(), |url| {
+        let index = format!("{url}/index.m3u8");
+        let output = sandbox.command(&index, sandbox.output("a.mp4")).args(["--retry-delay", "0"]).output().unwrap();
+        assert_eq!(report(&output)["error"]["segment"], 1, "{}", report(&output));
+        assert_eq!(sandbox.outputs(), [""; 0]);
+        let report = sandbox.merge(&index, "a.mp4", &["--on-gap", "skip", "--retry-delay", "0"]);
+        assert_eq!(report["subtitles"][0]["missing"], Value::from(vec![1]), "{report}");
+        assert_eq!(starts_ms(&sandbox.output("a.en.vtt")), [221, 921, 2_321]);
+    });
 }

@@ -56,6 +56,7 @@ Examples:
   avweld merge segments/ -o lesson.mkv
   avweld merge a.ts b.ts c.ts -o abc.mp4
   avweld merge master.m3u8 --variant 720p --audio all --json
+  avweld merge master.m3u8 --subtitles all -o film.mp4
   avweld merge https://example.com/v/index.m3u8 -o lesson.mp4
   avweld merge index.m3u8 -o - | mpv -
   avweld merge - --base-url segments/ -o lesson.mp4 < index.m3u8";

@@ -161,6 +161,7 @@ mod plan;
 mod playlist;
 mod report;
 mod service;
+mod subtitle;
 mod time;
 mod timeline;
 mod workspace;
@@ -175,7 +176,7 @@ pub use options::{
     AddressPolicy, AudioChoice, Existing, Faststart, Format, HttpVersion, InsecureSegments, KeyOverride, Limits,
     NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TlsVerification, VariantChoice,
 };
-pub use report::{Download, DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
+pub use report::{Download, DroppedStream, Elapsed, Report, SegmentCounts, SubtitleReport, TrackReport};
 pub use service::{JobHandle, JobStatus, Service, ServiceBuilder};
 
 /// libav's versions as this program runs with them, each with its library's name: libavformat, libavcodec, libavutil.

@@ -6,7 +6,7 @@ mod mp4;
 mod span;
 mod watch;
 
-pub(crate) use mp4::{InitPrefix, init_prefix};
+pub(crate) use mp4::{InitPrefix, box_header, init_prefix};
 pub(crate) use span::Span;
 pub(crate) use watch::{Structure, Watch};
 

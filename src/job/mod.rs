@@ -3,6 +3,7 @@
 mod meter;
 mod prepared;
 mod publish;
+mod subtitles;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -22,6 +23,7 @@ use crate::report::Report;
 use crate::workspace::{self, Workspace};
 use prepared::{Target, identity};
 use publish::PartFiles;
+use subtitles::Subtitles;
 
 pub(crate) use prepared::Prepared;
 
@@ -118,7 +120,10 @@ impl Job {
         if self.options.network.tls_verification == TlsVerification::Off {
             tell.warn("certificates are not checked: anybody on the way can read and change what comes");
         }
-        let plan = plan(&self.input, &self.options, Purpose::Merge, &web)?;
+        let mut plan = plan(&self.input, &self.options, Purpose::Merge, &web)?;
+        if matches!(target, Target::Stream(_)) {
+            Subtitles::leave_out(&mut plan.subtitles, &mut tell);
+        }
         let wanted = plan.wanted();
         let purpose = workspace::Purpose {
             identity: if wanted.is_empty() { 0 } else { identity(&self.input, &target) },

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::cancelled_or;
 use super::meter::Meter;
 use super::publish::PartFiles;
+use super::subtitles::Subtitles;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -60,7 +61,8 @@ impl Prepared {
             let (options, web) = (self.options.clone(), self.web.clone());
             Arc::new(move || {
                 let plan = plan(&input, &options, Purpose::Merge, &web)?;
-                Ok(plan.inputs.into_iter().map(|listed| listed.playlist.segments).collect())
+                let sequences = plan.inputs.into_iter().chain(plan.subtitles);
+                Ok(sequences.map(|listed| listed.playlist.segments).collect())
             }) as Refresh
         });
         let listener = self.tell.observer().map(|observer| {
@@ -77,7 +79,8 @@ impl Prepared {
             listener,
         };
         let download = Arc::new(Download::start(&self.web.network, std::mem::take(&mut self.wanted), settings)?);
-        self.plan.inputs.iter().for_each(|listed| listed.fetcher.take_from(&download));
+        let sequences = self.plan.inputs.iter().chain(&self.plan.subtitles);
+        sequences.for_each(|listed| listed.fetcher.take_from(&download));
         self.download = Some(download);
         Ok(())
     }
@@ -139,6 +142,11 @@ impl Prepared {
             extent,
             can_restart: matches!(target, Target::Files(_)),
         };
+        let subtitles = match &*target {
+            Target::Files(files) => Subtitles::read(std::mem::take(&mut plan.subtitles), options, files, tell, cancel)?,
+            Target::Stream(_) => Subtitles::default(),
+        };
+        let main = plan.inputs.first().map(|listed| listed.playlist.segments.clone()).unwrap_or_default();
         let workspace = self.workspace.path();
         let planned = |listed: Listed| PlannedInput {
             role: listed.track_role.clone(),
@@ -154,6 +162,11 @@ impl Prepared {
             }
         })?;
         let outputs = target.outputs();
+        tell.bytes_in += subtitles.bytes();
+        let subtitles = match target {
+            Target::Files(files) => subtitles.write(&main, &merged.parts, files, tell)?,
+            Target::Stream(_) => Vec::new(),
+        };
         let mut size_bytes = 0;
         for (part, output) in merged.parts.iter().zip(&outputs) {
             size_bytes += check(part, output, format, tell, cancel)?;
@@ -182,7 +195,7 @@ impl Prepared {
             bytes: counts.bytes,
             resumed_segments: progress.map_or(0, |progress| progress.resumed),
         };
-        Ok(report(merged, outputs, size_bytes, segments, downloaded, elapsed_s, tell))
+        Ok(Report { subtitles, ..report(merged, outputs, size_bytes, segments, downloaded, elapsed_s, tell) })
     }
 }
 
@@ -303,6 +316,7 @@ fn report(
         duration_s: merged.parts.iter().map(|part| part.duration.seconds()).sum(),
         segments: SegmentCounts { planned, merged: merged.segments_merged, missing: merged.segments_missing },
         tracks: tracks.collect(),
+        subtitles: Vec::new(),
         discontinuities: merged.discontinuities,
         timestamp_resets: merged.counts.resets,
         duplicate_packets: merged.counts.duplicates,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use avweld::{AudioChoice, Format, VariantChoice};
+use avweld::{AudioChoice, Format, SubtitleChoice, VariantChoice};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
@@ -56,6 +56,7 @@ Examples:
   avweld merge segments/ -o lesson.mkv
   avweld merge a.ts b.ts c.ts -o abc.mp4
   avweld merge master.m3u8 --variant 720p --audio all --json
+  avweld merge master.m3u8 --subtitles all -o film.mp4
   avweld merge https://example.com/v/index.m3u8 -o lesson.mp4
   avweld merge index.m3u8 -o - | mpv -
   avweld merge - --base-url segments/ -o lesson.mp4 < index.m3u8";
@@ -237,6 +238,13 @@ pub(crate) struct SourceArgs {
     /// A language takes its regions too: en also en-US.
     #[arg(long, value_name = "CHOICE", default_value = "default", value_parser = values::audio)]
     pub(crate) audio: AudioChoice,
+
+    /// Which subtitle renditions are written beside the output: default, all, none or a language (en)
+    ///
+    /// Each becomes NAME.LANG.vtt, or NAME.LANG.ttml where it is IMSC, timed as the output is; default
+    /// takes those that the playlist marks so. A language takes its regions too: en also en-US.
+    #[arg(long, value_name = "CHOICE", default_value = "default", value_parser = values::subtitles)]
+    pub(crate) subtitles: SubtitleChoice,
 
     /// Decryption key in place of the playlist's: 32 hex digits, or a file of 16 bytes
     ///

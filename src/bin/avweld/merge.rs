@@ -185,7 +185,7 @@ mod tests {
     use crate::args::{Cli, Command};
     use avweld::{
         AddressPolicy, AudioChoice, HttpVersion, InsecureSegments, NetworkOptions, OnChange, OnDiscontinuity, OnGap,
-        TlsVerification, VariantChoice,
+        SubtitleChoice, TlsVerification, VariantChoice,
     };
     use clap::Parser;
     use std::time::Duration;
@@ -206,7 +206,7 @@ mod tests {
     fn every_option_reaches_the_library() {
         let options = parsed(
             "avweld merge a.ts -f ts -y --no-faststart --temp-dir t --keep-temp --on-gap skip --on-discontinuity split \
-             --on-change fail --variant 720p --audio de --iv 1 --key 00000000000000000000000000000001 --allow-path p",
+             --on-change fail --variant 720p --audio de --subtitles all --iv 1 --key 00000000000000000000000000000001 --allow-path p",
         );
         assert_eq!(options.format, Some(avweld::Format::Ts));
         assert_eq!(options.existing, Existing::Overwrite);
@@ -217,6 +217,7 @@ mod tests {
         assert_eq!(options.on_change, OnChange::Fail);
         assert_eq!(options.variant, VariantChoice::Height(720));
         assert_eq!(options.audio, AudioChoice::Language("de".into()));
+        assert_eq!(options.subtitles, SubtitleChoice::All);
         assert_eq!(options.key.key, options.key.iv);
         assert_eq!(options.key.iv.map(|iv| iv[15]), Some(1));
         assert_eq!(options.allow_paths, [PathBuf::from("p")]);

@@ -55,7 +55,8 @@ impl Unfinished {
 
 /// The report of a job that succeeded, as it can be put into JSON: that is UTF-8, paths need not be.
 pub(crate) fn with_utf8_paths(mut report: Report) -> Report {
-    for path in std::iter::once(&mut report.output).chain(&mut report.outputs) {
+    let beside = report.subtitles.iter_mut().map(|subtitles| &mut subtitles.path);
+    for path in std::iter::once(&mut report.output).chain(&mut report.outputs).chain(beside) {
         *path = PathBuf::from(lossy(path));
     }
     report
@@ -98,6 +99,15 @@ pub(crate) fn summary(report: &Report, with_warnings: bool) -> Vec<String> {
             printable(&track.codec),
             clock(track.duration_s)
         ));
+    }
+    for subtitles in &report.subtitles {
+        let language = subtitles.language.as_deref().map(|l| format!(" [{}]", printable(l))).unwrap_or_default();
+        let missing = match subtitles.missing.len() {
+            0 => String::new(),
+            _ => format!(", without {}", list(&subtitles.missing)),
+        };
+        let (path, cues) = (printable_path(&subtitles.path), count(subtitles.cues, "cue"));
+        lines.push(format!("  subtitles{language}: {path}, {cues}{missing}"));
     }
     if !segments.missing.is_empty() {
         lines.push(format!("  missing: {}", list(&segments.missing)));

@@ -34,6 +34,7 @@ pub(crate) fn options(args: &SourceArgs) -> Result<Options> {
     let mut options = Options::default();
     options.variant = args.variant.clone();
     options.audio = args.audio.clone();
+    options.subtitles = args.subtitles.clone();
     options.key = KeyOverride { key: args.key.as_ref().map(key).transpose()?, iv: args.iv };
     options.allow_paths = args.allow_path.clone();
     Ok(options)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use avweld::{AddressPolicy, AudioChoice, Format, OnChange, OnDiscontinuity, OnGap, VariantChoice};
+use avweld::{AddressPolicy, AudioChoice, Format, OnChange, OnDiscontinuity, OnGap, SubtitleChoice, VariantChoice};
 use bytesize::ByteSize;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -127,9 +127,22 @@ pub(crate) fn audio(text: &str) -> Result<AudioChoice, String> {
         "all" => Ok(AudioChoice::All),
         "none" => Ok(AudioChoice::None),
         _ if is_language(text) => Ok(AudioChoice::Language(text.to_owned())),
-        _ => Err("give default, all, none or a language such as en or pt-BR".to_owned()),
+        _ => Err(WANT_LANGUAGE.to_owned()),
     }
 }
+
+/// `default`, `all`, `none` or a language.
+pub(crate) fn subtitles(text: &str) -> Result<SubtitleChoice, String> {
+    match text {
+        "default" => Ok(SubtitleChoice::Default),
+        "all" => Ok(SubtitleChoice::All),
+        "none" => Ok(SubtitleChoice::None),
+        _ if is_language(text) => Ok(SubtitleChoice::Language(text.to_owned())),
+        _ => Err(WANT_LANGUAGE.to_owned()),
+    }
+}
+
+const WANT_LANGUAGE: &str = "give default, all, none or a language such as en or pt-BR";
 
 /// The shape of a BCP 47 tag: subtags of one to eight letters or digits, the first of letters.
 fn is_language(text: &str) -> bool {
@@ -224,6 +237,15 @@ mod tests {
         for bad in ["", "-", "en-", "12", "en us", "abcdefghi", "é"] {
             assert!(audio(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn subtitle_choices() {
+        assert_eq!(subtitles("default"), Ok(SubtitleChoice::Default));
+        assert_eq!(subtitles("all"), Ok(SubtitleChoice::All));
+        assert_eq!(subtitles("none"), Ok(SubtitleChoice::None));
+        assert_eq!(subtitles("en"), Ok(SubtitleChoice::Language("en".into())));
+        assert!(subtitles("en us").is_err());
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use avweld::{AudioChoice, Format, VariantChoice};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
+use avweld::{AudioChoice, VariantChoice};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use serde::Deserialize;
 
-use crate::network::{NetworkArgs, TransferArgs};
-use crate::values::{self, Change, Discontinuity, Gap, ProgressStyle};
+use crate::keys;
+use crate::network::NetworkArgs;
+use crate::settings::{JobArgs, MessageArgs};
+use crate::values::{self, ProgressStyle};
 
 /// What `--version` prints: which libav runs matters to whoever reads a bug report.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -118,14 +121,12 @@ pub(crate) struct MergeArgs {
     #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) inputs: Vec<PathBuf>,
 
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
+    /// What a playlist on standard input refers to: the folder or URL it came from
+    #[arg(long, value_name = "FOLDER|URL", allow_hyphen_values = true, help_heading = "Input")]
+    pub(crate) base_url: Option<String>,
 
     #[command(flatten)]
-    pub(crate) network: NetworkArgs,
-
-    #[command(flatten)]
-    pub(crate) transfer: TransferArgs,
+    pub(crate) job: JobArgs,
 
     /// The file to write, or - for standard output [default: the input's name, in this folder]
     ///
@@ -134,62 +135,19 @@ pub(crate) struct MergeArgs {
     #[arg(allow_hyphen_values = true, help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
-    /// The container [default: by the output's extension, else mp4]
-    #[arg(short, long, value_parser = values::format(), ignore_case = true, help_heading = "Output")]
-    pub(crate) format: Option<Format>,
-
-    /// Replace an output that exists
-    #[arg(short = 'y', long, conflicts_with = "skip_existing", help_heading = "Output")]
-    pub(crate) overwrite: bool,
-
-    /// Leave an output that exists as it is, and succeed
-    #[arg(long, help_heading = "Output")]
-    pub(crate) skip_existing: bool,
-
-    /// Leave the index (moov) of an mp4, m4a or mov behind the media
-    #[arg(long, help_heading = "Output")]
-    pub(crate) no_faststart: bool,
-
     /// The job's label in events and the report [default: the output's name]
     #[arg(long, value_name = "LABEL", allow_hyphen_values = true, help_heading = "Output")]
     pub(crate) name: Option<String>,
 
-    /// Where temporary files are made [default: the system's temporary folder]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    #[arg(allow_hyphen_values = true, help_heading = "Output")]
-    pub(crate) temp_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) messages: MessageArgs,
 
-    /// Leave temporary files in place at the end
-    #[arg(long, help_heading = "Output")]
-    pub(crate) keep_temp: bool,
+    /// How progress is shown [default: auto]
+    #[arg(long, value_enum, value_name = "STYLE", help_heading = "Messages")]
+    pub(crate) progress: Option<ProgressStyle>,
 
-    /// What a segment that cannot be had does
-    #[arg(long, value_enum, value_name = "POLICY", default_value = "fail", help_heading = "Trouble")]
-    pub(crate) on_gap: Gap,
-
-    /// What a discontinuity marked in the playlist does
-    #[arg(long, value_enum, value_name = "POLICY", default_value = "join", help_heading = "Trouble")]
-    pub(crate) on_discontinuity: Discontinuity,
-
-    /// What a change of codec parameters does that one track cannot hold
-    #[arg(long, value_enum, value_name = "POLICY", default_value = "split", help_heading = "Trouble")]
-    pub(crate) on_change: Change,
-
-    /// Print the report as one JSON object on standard output
-    #[arg(long, help_heading = "Messages")]
-    pub(crate) json: bool,
-
-    /// How progress is shown
-    #[arg(long, value_enum, value_name = "STYLE", default_value = "auto", help_heading = "Messages")]
-    pub(crate) progress: ProgressStyle,
-
-    /// Say nothing but errors
-    #[arg(short, long, conflicts_with = "verbose", help_heading = "Messages")]
-    pub(crate) quiet: bool,
-
-    /// Say more: steps and warnings as they happen, causes of errors; twice: progress lines too
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Messages")]
-    pub(crate) verbose: u8,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
 #[derive(Args)]
@@ -198,66 +156,83 @@ pub(crate) struct InspectArgs {
     #[arg(value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     pub(crate) input: PathBuf,
 
+    /// What a playlist on standard input refers to: the folder or URL it came from
+    #[arg(long, value_name = "FOLDER|URL", allow_hyphen_values = true, help_heading = "Input")]
+    pub(crate) base_url: Option<String>,
+
     #[command(flatten)]
     pub(crate) source: SourceArgs,
 
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
 
-    /// Print the findings as one JSON object
-    #[arg(long, help_heading = "Messages")]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) messages: MessageArgs,
 
-    /// Say nothing but errors on standard error
-    #[arg(short, long, conflicts_with = "verbose", help_heading = "Messages")]
-    pub(crate) quiet: bool,
-
-    /// Say more: the causes of an error
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Messages")]
-    pub(crate) verbose: u8,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
-/// What both commands need to know to read an input.
+/// Where the options come from that the command line does not give.
 #[derive(Args)]
-#[command(next_help_heading = "Input")]
-pub(crate) struct SourceArgs {
-    /// What a playlist on standard input refers to: the folder or URL it came from
-    #[arg(long, value_name = "FOLDER|URL", allow_hyphen_values = true)]
-    pub(crate) base_url: Option<String>,
+pub(crate) struct ConfigArgs {
+    /// A file of options [default: avweld/config.toml in the user's config folder]
+    ///
+    /// TOML with the options' names as keys, _ in place of -; '' for none. What is given here wins.
+    #[arg(long = "config", id = "config", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) file: Option<PathBuf>,
+}
 
-    /// Which variant: best, worst, a height (720p), a bandwidth (2500k) or an index (0)
+/// How an input is read.
+#[derive(Args, Deserialize, Default, Clone, PartialEq)]
+#[command(next_help_heading = "Input")]
+#[serde(default)]
+pub(crate) struct SourceArgs {
+    /// Which variant: best, worst, a height (720p), a bandwidth (2500k) or an index (0) [default: best]
     ///
     /// 720p takes the best of that height, else the nearest below; 2500k the best that needs at most
     /// 2500 kbit/s; an index counts from 0 in the order of the playlist.
-    #[arg(long, value_name = "CHOICE", default_value = "best", value_parser = values::variant)]
-    pub(crate) variant: VariantChoice,
+    #[arg(long, value_name = "CHOICE", value_parser = values::variant)]
+    #[serde(deserialize_with = "keys::variant")]
+    pub(crate) variant: Option<VariantChoice>,
 
-    /// Which audio renditions become tracks: default, all, none or a language (en)
+    /// Which audio renditions become tracks: default, all, none or a language (en) [default: default]
     ///
     /// A language takes its regions too: en also en-US.
-    #[arg(long, value_name = "CHOICE", default_value = "default", value_parser = values::audio)]
-    pub(crate) audio: AudioChoice,
+    #[arg(long, value_name = "CHOICE", value_parser = values::audio)]
+    #[serde(deserialize_with = "keys::audio")]
+    pub(crate) audio: Option<AudioChoice>,
 
     /// Decryption key in place of the playlist's: 32 hex digits, or a file of 16 bytes
     ///
     /// Other users of this machine can see a command line: a file is the safer way.
     #[arg(long, value_name = "HEX|FILE", value_hint = ValueHint::FilePath, allow_hyphen_values = true)]
+    #[serde(deserialize_with = "keys::secret")]
     pub(crate) key: Option<Secret>,
 
     /// Initialization vector of every segment, in place of the playlist's
     ///
     /// Up to 32 hex digits, with 0x before them or without; fewer are padded with zeros on the left.
     #[arg(long, value_name = "HEX", value_parser = values::iv)]
+    #[serde(deserialize_with = "keys::iv")]
     pub(crate) iv: Option<[u8; 16]>,
 
     /// A folder beside its own that a playlist may name files in; may be repeated
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, allow_hyphen_values = true)]
-    pub(crate) allow_path: Vec<PathBuf>,
+    #[serde(deserialize_with = "keys::paths")]
+    pub(crate) allow_path: Option<Vec<PathBuf>>,
 }
 
 /// A value that may be a key: a type of its own, without Debug output, so that it gets into no message.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Secret(pub(crate) PathBuf);
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(value.into())
+    }
+}
 
 impl From<std::ffi::OsString> for Secret {
     fn from(value: std::ffi::OsString) -> Self {
@@ -266,12 +241,21 @@ impl From<std::ffi::OsString> for Secret {
 }
 
 impl Command {
-    /// How often `-v` was given.
-    pub(crate) fn verbosity(&self) -> u8 {
+    /// The config file that was asked for; `None` for a command that takes no options.
+    pub(crate) fn config(&self) -> Option<&ConfigArgs> {
         match self {
-            Self::Merge(args) => args.verbose,
-            Self::Inspect(args) => args.verbose,
-            Self::Completions { .. } | Self::Man => 0,
+            Self::Merge(args) => Some(&args.config),
+            Self::Inspect(args) => Some(&args.config),
+            Self::Completions { .. } | Self::Man => None,
+        }
+    }
+
+    /// What the command line says of messages.
+    pub(crate) fn messages(&self) -> Option<&MessageArgs> {
+        match self {
+            Self::Merge(args) => Some(&args.messages),
+            Self::Inspect(args) => Some(&args.messages),
+            Self::Completions { .. } | Self::Man => None,
         }
     }
 }
@@ -304,9 +288,12 @@ mod tests {
 
     #[test]
     fn options_repeat_and_conflict() {
-        assert_eq!(merge(&["a", "--allow-path", "x", "--allow-path", "y"]).source.allow_path.len(), 2);
-        assert_eq!(merge(&["a", "-vv"]).verbose, 2);
-        assert_eq!(merge(&["a", "-f", "MKV"]).format, Some(Format::Mkv));
+        assert_eq!(
+            merge(&["a", "--allow-path", "x", "--allow-path", "y"]).job.source.allow_path.map(|p| p.len()),
+            Some(2)
+        );
+        assert_eq!(merge(&["a", "-vv"]).messages.verbose, 2);
+        assert_eq!(merge(&["a", "-f", "MKV"]).job.output.format, Some(avweld::Format::Mkv));
         for bad in [&["a", "-y", "--skip-existing"][..], &["a", "-q", "-v"], &["a", "-f", "avi"], &[]] {
             assert!(Cli::try_parse_from(["avweld", "merge"].iter().chain(bad)).is_err(), "{bad:?}");
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use avweld::Event;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle as BarStyle};
 
+use crate::settings::Messages;
 use crate::terminal::{self, clock, count, printable, printable_path, warning_line};
 use crate::values::ProgressStyle;
 
@@ -37,8 +38,8 @@ pub(crate) enum Volume {
 
 impl Volume {
     /// From `-q` and the number of `-v`.
-    pub(crate) fn new(quiet: bool, verbose: u8) -> Self {
-        match (quiet, verbose) {
+    pub(crate) fn new(messages: Messages) -> Self {
+        match (messages.quiet, messages.verbose) {
             (true, _) => Self::Quiet,
             (false, 0) => Self::Normal,
             (false, 1) => Self::Steps,

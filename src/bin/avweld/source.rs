@@ -5,10 +5,11 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use avweld::{Error, ErrorKind, Format, Input, KeyOverride, Limits, Options, Result};
+use avweld::{Error, ErrorKind, Format, Input, Limits, Options, Result};
 
 use crate::args::{Secret, SourceArgs};
 use crate::network;
+use crate::settings::set;
 
 /// The inputs of a job; `-` reads standard input to its end.
 pub(crate) fn input(inputs: &[PathBuf], base: Option<&str>) -> Result<Input> {
@@ -29,14 +30,18 @@ pub(crate) fn input(inputs: &[PathBuf], base: Option<&str>) -> Result<Input> {
     }
 }
 
-/// The options that say how an input is read.
-pub(crate) fn options(args: &SourceArgs) -> Result<Options> {
-    let mut options = Options::default();
-    options.variant = args.variant.clone();
-    options.audio = args.audio.clone();
-    options.key = KeyOverride { key: args.key.as_ref().map(key).transpose()?, iv: args.iv };
-    options.allow_paths = args.allow_path.clone();
-    Ok(options)
+/// Sets what was given of how an input is read, and leaves the rest as it is.
+pub(crate) fn apply(args: &SourceArgs, options: &mut Options) -> Result<()> {
+    set(&mut options.variant, args.variant.clone());
+    set(&mut options.audio, args.audio.clone());
+    if let Some(given) = &args.key {
+        options.key.key = Some(key(given)?);
+    }
+    if args.iv.is_some() {
+        options.key.iv = args.iv;
+    }
+    set(&mut options.allow_paths, args.allow_path.clone());
+    Ok(())
 }
 
 /// True for `-`: standard input or output.

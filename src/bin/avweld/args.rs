@@ -8,9 +8,10 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use serde::Deserialize;
 
+use crate::batch::shard::Shard;
 use crate::keys;
 use crate::network::NetworkArgs;
-use crate::settings::{JobArgs, MessageArgs};
+use crate::settings::{JobArgs, MessageArgs, ServiceArgs};
 use crate::values::{self, ProgressStyle};
 
 /// What `--version` prints: which libav runs matters to whoever reads a bug report.
@@ -23,6 +24,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 const ROOT_HELP: &str = "\
 Examples:
   avweld merge index.m3u8 -o lesson.mp4
+  avweld batch jobs.toml --output-dir out
   avweld inspect master.m3u8
 
 'avweld help merge' tells all options of a merge.";
@@ -32,12 +34,14 @@ Examples:
   avweld merge index.m3u8 -o lesson.mp4
   avweld merge master.m3u8 --variant 720p --audio all -o film.mkv
   avweld merge https://example.com/v/index.m3u8 -H 'Authorization: Bearer …' -o film.mp4
+  avweld batch jobs.toml --output-dir out
   avweld inspect master.m3u8
 
 Exit codes:
     0  done, or skipped because the output exists
     1  internal error
-    2  usage
+    2  usage, or a config or job file
+    3  a batch ended with some jobs failed
    65  bad data: playlist malformed, media corrupt, key wrong, a segment missing
    66  input not found
    69  unsupported: encryption, codec, container, a limit reached
@@ -48,9 +52,14 @@ Exit codes:
   130  cancelled by SIGINT
   143  cancelled by SIGTERM
 
+Files:
+  avweld/config.toml in $XDG_CONFIG_HOME or ~/.config: every option as a key, _ in place of -
+
 Environment:
   http_proxy, https_proxy, all_proxy  proxies where --proxy gives none; also HTTPS_PROXY, ALL_PROXY
   no_proxy, NO_PROXY                  hosts that are reached without a proxy
+  JOB_COMPLETION_INDEX and _COUNT, SLURM_ARRAY_TASK_ID, _COUNT, _MIN and _STEP
+                                      the part of a list that 'avweld batch' does without --shard
   NO_COLOR                            no colours on standard error";
 
 const MERGE_HELP: &str = "\
@@ -62,6 +71,37 @@ Examples:
   avweld merge https://example.com/v/index.m3u8 -o lesson.mp4
   avweld merge index.m3u8 -o - | mpv -
   avweld merge - --base-url segments/ -o lesson.mp4 < index.m3u8";
+
+const BATCH_HELP: &str = "\
+Examples:
+  avweld batch jobs.toml --output-dir out
+  avweld batch list.txt -j 8 --skip-existing --json > reports.jsonl
+  generate-list | avweld batch - --shard 0/4";
+
+const BATCH_LONG_HELP: &str = "\
+Examples:
+  avweld batch jobs.toml --output-dir out
+  avweld batch list.txt -j 8 --skip-existing --json > reports.jsonl
+  generate-list | avweld batch - --shard 0/4
+
+Job files:
+  TOML: options of all jobs, then a table for each; an option's key has _ in place of -
+      retry_delay = 1
+      [[job]]
+      url = \"https://example.com/v/index.m3u8\"
+      name = \"lesson-01\"
+      headers = { Authorization = \"Bearer …\" }
+  JSON Lines: the same keys, an object a line
+      {\"url\": \"https://example.com/v/index.m3u8\", \"name\": \"lesson-01\", \"on_gap\": \"skip\"}
+  Text: a URL a line, and a name behind it or none; # begins a comment
+      https://example.com/v/index.m3u8  lesson-01
+
+  Beside options a job has url, name, output (a path below the output folder) and output_dir. An
+  output is called after output, else the name, else the URL; equal names are numbered. Relative
+  paths begin at the current folder. The command line wins over a job, a job over the job file, the
+  job file over the config file.
+
+Exit code 3 tells that some jobs failed; each report has the code of its own job.";
 
 const INSPECT_HELP: &str = "\
 Examples:
@@ -96,6 +136,11 @@ pub(crate) enum Command {
     /// has been read back; until then, and after a failure, its path stays as it was.
     #[command(after_help = MERGE_HELP)]
     Merge(Box<MergeArgs>),
+    /// Merge many, several at once, from a job file
+    ///
+    /// Each job has a URL, or a path, and may have a name and options of its own. One that fails hurts no other.
+    #[command(after_help = BATCH_HELP, after_long_help = BATCH_LONG_HELP)]
+    Batch(Box<BatchArgs>),
     /// Show what an input holds: variants, renditions, segments, encryption, streams
     ///
     /// Reads the playlists, and of the media the first segment of each sequence.
@@ -138,6 +183,38 @@ pub(crate) struct MergeArgs {
     /// The job's label in events and the report [default: the output's name]
     #[arg(long, value_name = "LABEL", allow_hyphen_values = true, help_heading = "Output")]
     pub(crate) name: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) messages: MessageArgs,
+
+    /// How progress is shown [default: auto]
+    #[arg(long, value_enum, value_name = "STYLE", help_heading = "Messages")]
+    pub(crate) progress: Option<ProgressStyle>,
+
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct BatchArgs {
+    /// A job file: .toml, .jsonl, or lines of text, URL [NAME]; - for standard input
+    ///
+    /// Without an extension that tells, it is told by how it begins.
+    #[arg(value_name = "JOBS", id = "list", value_hint = ValueHint::FilePath)]
+    pub(crate) list: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+
+    /// Take every N-th job only, from the I-th, counted from 0 [default: that of the array job, else all]
+    ///
+    /// Of an array job of Kubernetes (JOB_COMPLETION_INDEX, with JOB_COMPLETION_COUNT set beside it) or Slurm
+    /// (SLURM_ARRAY_TASK_ID) each takes its own part.
+    #[arg(long, value_name = "I/N", help_heading = "Batch")]
+    pub(crate) shard: Option<Shard>,
+
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
 
     #[command(flatten)]
     pub(crate) messages: MessageArgs,
@@ -245,6 +322,7 @@ impl Command {
     pub(crate) fn config(&self) -> Option<&ConfigArgs> {
         match self {
             Self::Merge(args) => Some(&args.config),
+            Self::Batch(args) => Some(&args.config),
             Self::Inspect(args) => Some(&args.config),
             Self::Completions { .. } | Self::Man => None,
         }
@@ -254,6 +332,7 @@ impl Command {
     pub(crate) fn messages(&self) -> Option<&MessageArgs> {
         match self {
             Self::Merge(args) => Some(&args.messages),
+            Self::Batch(args) => Some(&args.messages),
             Self::Inspect(args) => Some(&args.messages),
             Self::Completions { .. } | Self::Man => None,
         }

@@ -3,6 +3,7 @@
 //! It uses the library's public API only. Standard output carries data, standard error everything else.
 
 mod args;
+mod batch;
 mod config;
 mod docs;
 mod existing;
@@ -51,18 +52,20 @@ fn run(command: &Command) -> u8 {
     };
     let messages = Messages::new([Some(&config.messages), command.messages()].into_iter().flatten());
     match dispatch(command, &config, messages, &watch) {
-        Ok(()) => exit::OK,
+        Ok(code) => code,
         Err(error) => failed(&error, messages.verbose, watch.received()),
     }
 }
 
-fn dispatch(command: &Command, config: &Config, messages: Messages, watch: &Watch) -> Result<()> {
+fn dispatch(command: &Command, config: &Config, messages: Messages, watch: &Watch) -> Result<u8> {
     match command {
-        Command::Merge(args) => merge::run(args, config, messages, watch),
-        Command::Inspect(args) => inspect::run(args, config, messages),
-        Command::Completions { shell } => docs::completions(*shell),
-        Command::Man => docs::man(),
+        Command::Merge(args) => merge::run(args, config, messages, watch)?,
+        Command::Batch(args) => return batch::run(args, config, watch),
+        Command::Inspect(args) => inspect::run(args, config, messages)?,
+        Command::Completions { shell } => docs::completions(*shell)?,
+        Command::Man => docs::man()?,
     }
+    Ok(exit::OK)
 }
 
 /// Tells an error, and its exit code.

@@ -229,6 +229,40 @@ impl Messages {
     }
 }
 
+/// How many jobs at once, and what becomes of them, all layers taken together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Service {
+    pub(crate) max_concurrent_downloads: usize,
+    pub(crate) max_concurrent_merges: usize,
+    pub(crate) fail_fast: bool,
+    pub(crate) auto_cleanup: bool,
+    pub(crate) cleanup_delay: Duration,
+}
+
+impl Service {
+    /// Puts layers over the defaults, the lowest first.
+    pub(crate) fn new<'a>(layers: impl IntoIterator<Item = &'a ServiceArgs>) -> Self {
+        let mut service = Self {
+            max_concurrent_downloads: 3,
+            max_concurrent_merges: 2,
+            fail_fast: false,
+            auto_cleanup: true,
+            cleanup_delay: Duration::from_secs(60),
+        };
+        for layer in layers {
+            // The narrower of one layer counts: `-j 8 --max-concurrent-merges 2`.
+            let [downloads, merges] = [layer.max_concurrent_downloads, layer.max_concurrent_merges]
+                .map(|own| own.or(layer.jobs).map(NonZeroUsize::get));
+            set(&mut service.max_concurrent_downloads, downloads);
+            set(&mut service.max_concurrent_merges, merges);
+            set(&mut service.fail_fast, layer.fail_fast);
+            set(&mut service.auto_cleanup, layer.auto_cleanup);
+            set(&mut service.cleanup_delay, layer.cleanup_delay);
+        }
+        service
+    }
+}
+
 /// Replaces a value if there is another.
 pub(crate) fn set<T>(place: &mut T, given: Option<T>) {
     if let Some(value) = given {
@@ -258,6 +292,25 @@ mod tests {
         assert_eq!(of(&[overwrite, output(Some(false), None)]), (Existing::Refuse, false));
         assert_eq!(of(&[skip, output(None, Some(false))]), (Existing::Refuse, false));
         assert!(Settings::new(&[output(Some(true), Some(true))], Proxies::default()).is_err());
+    }
+
+    #[test]
+    fn both_limits_can_be_given_in_one() {
+        let layer = |jobs, downloads, merges| ServiceArgs {
+            jobs: NonZeroUsize::new(jobs),
+            max_concurrent_downloads: NonZeroUsize::new(downloads),
+            max_concurrent_merges: NonZeroUsize::new(merges),
+            ..ServiceArgs::default()
+        };
+        let of = |layers: &[ServiceArgs]| {
+            let service = Service::new(layers);
+            (service.max_concurrent_downloads, service.max_concurrent_merges)
+        };
+        assert_eq!(of(&[]), (3, 2));
+        assert_eq!(of(&[layer(8, 0, 0)]), (8, 8));
+        assert_eq!(of(&[layer(8, 0, 4)]), (8, 4));
+        assert_eq!(of(&[layer(0, 16, 16), layer(8, 0, 0)]), (8, 8));
+        assert_eq!(of(&[layer(8, 0, 0), layer(0, 1, 0)]), (1, 8));
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub(crate) fn default_output(inputs: &[PathBuf], format: Option<Format>) -> Path
 }
 
 /// A file's name without its extension, or a folder's whole name.
-fn stem(input: &Path) -> Option<OsString> {
+pub(crate) fn stem(input: &Path) -> Option<OsString> {
     if is_dash(input) {
         return None;
     }
@@ -87,7 +87,7 @@ fn url_of(input: &Path) -> Option<url::Url> {
 }
 
 /// A path or a URL of the web as it is; a `file:` URL as the path it names.
-fn local(input: &Path) -> Result<PathBuf> {
+pub(crate) fn local(input: &Path) -> Result<PathBuf> {
     let url = url_of(input);
     if url.is_some() {
         network::no_control_characters("the URL of an input", &input.to_string_lossy())?;

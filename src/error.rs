@@ -205,6 +205,20 @@ impl Error {
         self
     }
 
+    /// The same error for somebody else who met it; without its cause.
+    pub(crate) fn replica(&self) -> Self {
+        let Inner { kind, message, hint, segment, stream, timestamp_ns, source: _ } = &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            message: message.clone(),
+            hint: hint.clone(),
+            segment: segment.clone(),
+            stream: stream.clone(),
+            timestamp_ns: *timestamp_ns,
+            source: None,
+        }))
+    }
+
     /// Of two errors of one job, the one to report: a real error outranks
     /// `Internal`, which outranks `Cancelled`; of equals the first.
     #[must_use]

@@ -20,6 +20,25 @@ pub enum Event {
         /// Media time of the longest input by its playlist, in seconds; `None` without a playlist.
         duration_s: Option<f64>,
     },
+    /// So much came from the web. Sent a few times a second while anything is still to come.
+    Downloading {
+        /// The job's label.
+        job: String,
+        /// Segments and init sections that are complete.
+        segments: u64,
+        /// Segments and init sections that come from the web, over all inputs.
+        segments_total: u64,
+        /// Of the complete ones, those that a run before had fetched.
+        resumed: u64,
+        /// Bytes that came.
+        bytes: u64,
+        /// Bytes a second over the last moments; `None` at the start.
+        bytes_per_s: Option<f64>,
+        /// Requests that had to be made again.
+        retries: u64,
+        /// Wall-clock time until all is there, in seconds; `None` at the start.
+        eta_s: Option<f64>,
+    },
     /// So far so much. Sent as a segment ends, at most a few times a second.
     Progress {
         /// The job's label.
@@ -58,7 +77,8 @@ pub enum Event {
     },
 }
 
-/// Listens to a job. Called on the thread that runs the job, so it must return soon.
+/// Listens to a job. Called on the thread that runs the job, and for [`Event::Downloading`] on the one that all
+/// transfers share, so it must return soon.
 pub trait Observer: Send + Sync {
     /// One event.
     fn on_event(&self, event: &Event);

@@ -5,11 +5,13 @@ use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use url::Url;
+
 /// What a job reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Input {
-    /// One playlist (`.m3u8`, `.m3u`), one folder (its media files in natural order,
+    /// One `http:` or `https:` URL of a playlist, one playlist (`.m3u8`, `.m3u`), one folder (its media files in natural order,
     /// `2.ts` before `10.ts`), or media files in the order given. Which it is, is looked up when the job runs.
     Paths(Vec<PathBuf>),
     /// The text of a playlist, and the folder or URL that its references are relative to.
@@ -26,6 +28,25 @@ impl Input {
     pub fn paths(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         Self::Paths(paths.into_iter().map(Into::into).collect())
     }
+
+    /// The URL that the user gave, where it is one.
+    pub(crate) fn url(&self) -> Option<Url> {
+        match self {
+            Self::Paths(paths) => match &paths[..] {
+                [path] => web_url(path),
+                _ => None,
+            },
+            Self::PlaylistText { base, .. } => web_url(Path::new(base)),
+        }
+    }
+}
+
+/// A path that is an `http:` or `https:` URL.
+pub(crate) fn web_url(path: &Path) -> Option<Url> {
+    let text = path.to_str()?;
+    let is_web = ["http://", "https://"].iter().any(|s| text.get(..s.len()).is_some_and(|t| t.eq_ignore_ascii_case(s)));
+    let url = Url::parse(text).ok().filter(|_| is_web && !text.contains(char::is_control));
+    url.filter(|url| url.has_host())
 }
 
 impl From<&Path> for Input {

@@ -1,6 +1,7 @@
 //! What is in an input, without merging it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -9,12 +10,14 @@ use crate::cancel::CancelToken;
 use crate::container::Container;
 use crate::demux::{Demuxed, Dropped, InputDemuxer, InputRole, InputSource};
 use crate::error::Result;
+use crate::fetch::{Download, Settings, Wanted, Web, wanted};
 use crate::input::Input;
+use crate::net::Network;
 use crate::options::{OnGap, Options};
 use crate::plan::{Choice, Listed, Purpose, plan};
 use crate::playlist::{InitSection, RenditionKind, Segment};
 use crate::time::Nanos;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 
 /// What an input holds. Serializes to the JSON object that `inspect --json` prints.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -135,12 +138,14 @@ pub struct StreamInfo {
 /// a URL. Without a playlist also what [`Job::run`](crate::Job::run) would say of the first file.
 pub fn inspect(input: &Input, options: &Options) -> Result<Inspection> {
     let _log = LogScope::enter();
-    let plan = plan(input, options, Purpose::Inspect)?;
+    let network = Network::new(&options.network);
+    let web = Web::new(&network, &options.network, input.url().as_ref(), &CancelToken::new())?;
+    let plan = plan(input, options, Purpose::Inspect, &web)?;
     let (variants, renditions) = plan.choice.as_ref().map(entries).unwrap_or_default();
     let (mut inputs, mut warnings) = (Vec::new(), plan.warnings);
     for listed in plan.inputs {
         let mut info = facts(&listed);
-        match first_segment(listed, options) {
+        match first_segment(listed, options, &web) {
             Ok(Some((container, streams))) => (info.container, info.streams) = (Some(container.name()), streams),
             Ok(None) => {}
             // Without a playlist the file is all there is to look into.
@@ -207,7 +212,7 @@ fn facts(listed: &Listed) -> InputInfo {
 }
 
 /// Container and streams of the first segment that is there; `None` if there is none, or none that can be read.
-fn first_segment(mut listed: Listed, options: &Options) -> Result<Option<(Container, Vec<StreamInfo>)>> {
+fn first_segment(mut listed: Listed, options: &Options, web: &Web) -> Result<Option<(Container, Vec<StreamInfo>)>> {
     listed.playlist.segments.retain(|segment| !segment.gap);
     listed.playlist.segments.truncate(1);
     // That was told when the playlist was read.
@@ -216,7 +221,9 @@ fn first_segment(mut listed: Listed, options: &Options) -> Result<Option<(Contai
     }
     // Its streams are of interest, not which of them a merge would take from here.
     listed.input_role = InputRole::Everything;
-    let workspace = Workspace::create(options.temp_dir.as_deref(), options.keep_temp)?;
+    let workspace = Workspace::open(options.temp_dir.as_deref(), workspace::Purpose::default(), options.keep_temp)?;
+    let wanted = wanted(&[listed.sequence()]);
+    let _download = if wanted.is_empty() { None } else { Some(download(&listed, wanted, &workspace, web)?) };
     let source = InputSource { on_gap: OnGap::Fail, ..listed.into_source(options, workspace.path()) };
     let mut demuxer = InputDemuxer::new(source, &options.limits, &CancelToken::new());
     loop {
@@ -229,6 +236,22 @@ fn first_segment(mut listed: Listed, options: &Options) -> Result<Option<(Contai
             Demuxed::Packet(_) | Demuxed::SegmentEnd(_) => {}
         }
     }
+}
+
+/// Fetches what the first segment needs. Dropped, it ends.
+fn download(listed: &Listed, wanted: Vec<Wanted>, workspace: &Workspace, web: &Web) -> Result<Arc<Download>> {
+    let settings = Settings {
+        client: web.client.clone(),
+        store: workspace.store()?,
+        cancel: web.cancel.clone(),
+        on_gap: OnGap::Fail,
+        window: wanted.len(),
+        refresh: None,
+        listener: None,
+    };
+    let download = Arc::new(Download::start(&web.network, wanted, settings)?);
+    listed.fetcher.take_from(&download);
+    Ok(download)
 }
 
 fn taken(stream: Stream) -> StreamInfo {

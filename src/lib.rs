@@ -125,6 +125,7 @@ mod input;
 mod inspect;
 mod job;
 mod mux;
+mod net;
 mod options;
 mod pipeline;
 mod plan;
@@ -144,7 +145,7 @@ pub use options::{
     AddressPolicy, AudioChoice, Existing, Faststart, Format, HttpVersion, InsecureSegments, KeyOverride, Limits,
     NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TlsVerification, VariantChoice,
 };
-pub use report::{DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
+pub use report::{Download, DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
 
 /// libav's versions as this program runs with them, each with its library's name: libavformat, libavcodec, libavutil.
 pub fn libav_versions() -> [(&'static str, String); 3] {

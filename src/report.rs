@@ -39,8 +39,24 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Media bytes read.
     pub bytes_in: u64,
+    /// What came from the web; all 0 for a local input.
+    pub download: Download,
     /// Wall-clock times.
     pub elapsed_s: Elapsed,
+}
+
+/// What a job fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Download {
+    /// Requests made, redirects and retries included.
+    pub requests: u64,
+    /// Of these, those that were made again because one before had failed.
+    pub retries: u64,
+    /// Bytes that came, of playlists and keys too.
+    pub bytes: u64,
+    /// Segments and init sections that a run before had fetched.
+    pub resumed_segments: u64,
 }
 
 /// How many segments a job had.

@@ -220,7 +220,7 @@ impl Feed {
                         self.open = Some(open);
                         return Ok(true);
                     }
-                    Err(error) if self.on_gap == OnGap::Skip && error.kind() == ErrorKind::Media => {
+                    Err(error) if self.on_gap == OnGap::Skip && cannot_be_had(error.kind()) => {
                         Ending::Missing { reason: error.to_string() }
                     }
                     Err(error) => return Err(error),
@@ -351,6 +351,11 @@ impl Feed {
         session.init_at += n;
         n
     }
+}
+
+/// An error that is a segment's own, and leaves the rest as it is.
+fn cannot_be_had(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Media | ErrorKind::Network | ErrorKind::Timeout | ErrorKind::Forbidden)
 }
 
 impl Reader for Feed {

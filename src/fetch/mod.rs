@@ -1,13 +1,17 @@
-//! Where segment bytes come from: files and `data:` URIs, their parts, decrypted.
+//! Where segment bytes come from: the web, files and `data:` URIs, their parts, decrypted.
 
+mod body;
 mod cbc;
+mod download;
 mod policy;
+mod wanted;
+mod web;
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::container::SNIFF_BYTES;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +19,10 @@ use crate::options::{KeyOverride, Limits};
 use crate::playlist::{ByteRange, InitSection, Key, KeyMethod, Location, Segment, default_iv};
 use cbc::CbcReader;
 
+pub(crate) use download::{Download, Listener, Progress, Refresh, Settings};
 pub(crate) use policy::PathPolicy;
+pub(crate) use wanted::{Sequence, Wanted, wanted, without_query};
+pub(crate) use web::Web;
 
 /// The first bytes of a gzip body with the one method there is (RFC 1952, 2.3.1).
 const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
@@ -28,6 +35,8 @@ pub(crate) struct Fetcher {
     playlist_keys: PlaylistKeys,
     /// Each key is read once.
     keys: Mutex<HashMap<Location, [u8; 16]>>,
+    /// What comes from the web, once it is planned.
+    download: OnceLock<Arc<Download>>,
 }
 
 /// Whether the playlist has EXT-X-KEY tags.
@@ -49,10 +58,20 @@ pub(crate) struct SegmentBytes {
 
 impl Fetcher {
     pub(crate) fn new(policy: PathPolicy, limits: Limits, given: KeyOverride, playlist_keys: PlaylistKeys) -> Self {
-        Self { policy, limits, given, playlist_keys, keys: Mutex::default() }
+        Self { policy, limits, given, playlist_keys, keys: Mutex::default(), download: OnceLock::new() }
     }
 
-    /// Opens a segment and reads its first bytes.
+    /// Takes what comes from the web from here. Only the first call counts.
+    pub(crate) fn take_from(&self, download: &Arc<Download>) {
+        self.download.get_or_init(|| download.clone());
+    }
+
+    /// The user gave the key of all segments.
+    pub(crate) fn has_key(&self) -> bool {
+        self.given.key.is_some()
+    }
+
+    /// Opens a segment and reads its first bytes. Blocks until they are there.
     pub(crate) fn open(&self, segment: &Segment) -> Result<SegmentBytes> {
         let in_segment = |e: Error| e.with_segment(segment.media_sequence, segment.location.display());
         self.open_segment(segment).map_err(in_segment)
@@ -104,9 +123,9 @@ impl Fetcher {
                 (Raw::File(file), size)
             }
             Location::Data(bytes) => (Raw::Data(bytes.clone()), bytes.len() as u64),
-            Location::Http(_) => {
-                return Err(Error::new(ErrorKind::Unsupported, format!("{} is not a local file", location.display()))
-                    .with_hint("this version merges local files: download the segments first"));
+            Location::Http(url) => {
+                let (file, part) = self.download()?.open(url, range)?;
+                return Ok((Raw::File(file), part));
             }
         };
         let whole = ByteRange { offset: 0, length: size };
@@ -119,6 +138,11 @@ impl Fetcher {
                 Err(Error::new(ErrorKind::Media, message))
             }
         }
+    }
+
+    fn download(&self) -> Result<&Download> {
+        let unplanned = || Error::new(ErrorKind::Internal, "nothing was planned to be downloaded");
+        self.download.get().map(Arc::as_ref).ok_or_else(unplanned)
     }
 
     /// Key and IV, if these bytes are encrypted.
@@ -156,15 +180,18 @@ impl Fetcher {
             Error::new(ErrorKind::Key, format!("key rejected: {}: {what}", location.display()))
                 .with_hint("give the right key with --key")
         };
-        let read = || {
-            let (raw, range) = self.open_location(location, None)?;
-            let mut bytes = Vec::new();
-            raw.reader(range)?.take(64).read_to_end(&mut bytes).map_err(|e| Error::io("cannot read the key", e))?;
-            Ok((bytes, range.length))
+        let read = || match location {
+            Location::Http(url) => self.download()?.key(url).map(|bytes| (bytes.len() as u64, bytes)),
+            _ => {
+                let (raw, range) = self.open_location(location, None)?;
+                let mut bytes = Vec::new();
+                raw.reader(range)?.take(64).read_to_end(&mut bytes).map_err(|e| Error::io("cannot read the key", e))?;
+                Ok((range.length, bytes))
+            }
         };
-        let (bytes, size) = read().map_err(|e: Error| match e.kind() {
-            ErrorKind::Denied | ErrorKind::Unsupported => e,
-            _ => rejected(e.to_string()),
+        let (size, bytes) = read().map_err(|e: Error| match e.kind() {
+            ErrorKind::NotFound | ErrorKind::Media | ErrorKind::Io => rejected(e.to_string()),
+            _ => e,
         })?;
         let key = <[u8; 16]>::try_from(bytes).map_err(|_| rejected(format!("{size} bytes, 16 needed")))?;
         keys.insert(location.clone(), key);
@@ -185,10 +212,10 @@ fn decrypted(reader: Box<dyn Read + Send>, cipher: Option<Cipher>) -> Box<dyn Re
     }
 }
 
-/// What the playlist lists and the disk does not hold is corrupt input rather than a wrong argument.
+/// What the playlist lists and its place does not hold is corrupt input rather than a wrong argument.
 fn missing_for_good(error: Error) -> Error {
     if error.kind() == ErrorKind::NotFound {
-        error.of_kind(ErrorKind::Media).with_hint("put the file in place, or go on without it with --on-gap skip")
+        error.of_kind(ErrorKind::Media).with_hint("put it in place, or go on without it with --on-gap skip")
     } else {
         error
     }

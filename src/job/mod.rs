@@ -1,22 +1,26 @@
 //! One job, from its input to its report.
 
+mod meter;
+mod prepared;
 mod publish;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, Observer};
+use crate::event::Observer;
+use crate::fetch::Web;
 use crate::input::{Input, Output};
-use crate::mux::{Extent, Sink, verify};
-use crate::options::{Format, Options};
-use crate::pipeline::{self, Merged, Part, PlannedInput, Settings, Teller};
-use crate::plan::{Listed, Purpose, plan};
-use crate::report::{DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
-use crate::workspace::Workspace;
+use crate::net::Network;
+use crate::options::{Format, Options, TlsVerification};
+use crate::pipeline::Teller;
+use crate::plan::{Purpose, plan};
+use crate::report::Report;
+use crate::workspace::{self, Workspace};
+use prepared::{Prepared, Target, identity};
 use publish::PartFiles;
 
 /// One merge: an input, an output and what to do on the way.
@@ -94,6 +98,13 @@ impl Job {
     }
 
     fn run_inside(self) -> Result<Report> {
+        let network = Network::new(&self.options.network);
+        self.prepare(&network)?.merge()
+    }
+
+    /// All that comes before the first media: the output refused if it must be, the input planned, a workspace
+    /// opened, and the download begun. Blocks on playlists.
+    pub(crate) fn prepare(self, network: &Network) -> Result<Prepared> {
         let started = Instant::now();
         self.cancel.check()?;
         let format = self.format()?;
@@ -102,55 +113,38 @@ impl Job {
             Output::Path(path) => Target::Files(PartFiles::prepare(path, self.options.existing)?),
             Output::Writer(writer) => Target::Stream(Some(writer)),
         };
-        let plan = plan(&self.input, &self.options, Purpose::Merge)?;
-        let workspace = Workspace::create(self.options.temp_dir.as_deref(), self.options.keep_temp)?;
-        let (segments, duration) = (plan.segments(), plan.duration());
-        let extent = Extent { duration, bytes: plan.size_bytes() };
-        tell.segments_total = segments;
-        tell.event(|job| Event::Started { job, segments, duration_s: duration.map(crate::time::Nanos::seconds) });
+        let origin = self.input.url();
+        let web = Web::new(network, &self.options.network, origin.as_ref(), &self.cancel)?;
+        if self.options.network.tls_verification == TlsVerification::Off {
+            tell.warn("certificates are not checked: anybody on the way can read and change what comes");
+        }
+        let plan = plan(&self.input, &self.options, Purpose::Merge, &web)?;
+        let wanted = plan.wanted();
+        let purpose = workspace::Purpose {
+            identity: if wanted.is_empty() { 0 } else { identity(&self.input, &target) },
+            part_folder: target.folder(),
+        };
+        let workspace = Workspace::open(self.options.temp_dir.as_deref(), purpose, self.options.keep_temp)?;
+        target.named(&workspace);
         for warning in &plan.warnings {
             tell.warn(warning.clone());
         }
-        let settings = Settings {
+        let mut this = Prepared {
+            options: self.options,
+            cancel: self.cancel,
             format,
-            faststart: self.options.faststart,
-            on_discontinuity: self.options.on_discontinuity,
-            on_change: self.options.on_change,
-            limits: self.options.limits.clone(),
-            extent,
-            can_restart: matches!(target, Target::Files(_)),
+            tell,
+            target,
+            plan,
+            workspace,
+            download: None,
+            web,
+            started,
         };
-        let planned = |listed: Listed| PlannedInput {
-            role: listed.track_role.clone(),
-            source: listed.into_source(&self.options, workspace.path()),
-        };
-        let inputs = plan.inputs.into_iter().map(planned).collect();
-        let merged =
-            pipeline::merge(inputs, &settings, &mut |n| target.sink(n), &mut tell, &self.cancel).map_err(|e| {
-                // Of a stream nobody knows what it is written to.
-                if e.kind() == ErrorKind::DiskFull && matches!(target, Target::Files(_)) {
-                    e.with_hint(format!("about {} bytes are needed in the output's folder", extent.bytes))
-                } else {
-                    e
-                }
-            })?;
-        let outputs = target.outputs();
-        let mut size_bytes = 0;
-        for (part, output) in merged.parts.iter().zip(&outputs) {
-            size_bytes += check(part, output, format, &mut tell, &self.cancel)?;
+        if !wanted.is_empty() {
+            this.begin_download(self.input, wanted)?;
         }
-        // From here on the file is there, whatever comes: a cancellation is looked at once more before.
-        self.cancel.check()?;
-        if let Target::Files(files) = target {
-            files.publish()?;
-            for output in &outputs {
-                let size_bytes = output.metadata().map_or(0, |m| m.len());
-                tell.event(|job| Event::Published { job, output: output.clone(), size_bytes });
-            }
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        let elapsed_s = Elapsed { download: 0.0, merge: seconds, total: seconds };
-        Ok(report(merged, outputs, size_bytes, segments, elapsed_s, tell))
+        Ok(this)
     }
 
     /// By the option, by the output's extension, or MP4.
@@ -183,81 +177,5 @@ fn cancelled_or(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Media | ErrorKind::Io | ErrorKind::Internal => Error::cancelled(),
         _ => error,
-    }
-}
-
-/// Where the merge writes to.
-enum Target {
-    Files(PartFiles),
-    Stream(Option<Box<dyn std::io::Write + Send>>),
-}
-
-impl Target {
-    fn sink(&mut self, n: usize) -> Result<Sink> {
-        match self {
-            Self::Files(files) => files.create(n).map(Sink::File),
-            Self::Stream(stream) => stream.take().map(Sink::Stream).ok_or_else(|| {
-                Error::new(ErrorKind::Unsupported, format!("file {n} cannot follow another in one stream"))
-                    .with_hint("write to a file with -o")
-            }),
-        }
-    }
-
-    fn outputs(&self) -> Vec<PathBuf> {
-        match self {
-            Self::Files(files) => files.targets(),
-            Self::Stream(_) => vec![PathBuf::from("-")],
-        }
-    }
-}
-
-/// Verifies a finished file, and tells its size.
-fn check(part: &Part, output: &Path, format: Format, tell: &mut Teller, cancel: &CancelToken) -> Result<u64> {
-    let Some(file) = &part.file else { return Ok(0) };
-    tell.event(|job| Event::Verifying { job, output: output.to_owned() });
-    let expected: Vec<_> = part.tracks.iter().map(|t| t.expected.clone()).collect();
-    for note in verify(file, format, &expected, cancel)? {
-        tell.warn(note);
-    }
-    file.metadata().map(|m| m.len()).map_err(|e| Error::io("cannot read the output back", e))
-}
-
-fn report(
-    merged: Merged,
-    outputs: Vec<PathBuf>,
-    size_bytes: u64,
-    planned: u64,
-    elapsed_s: Elapsed,
-    tell: Teller,
-) -> Report {
-    let tracks =
-        merged.parts.iter().flat_map(|part| part.tracks.iter().enumerate()).map(|(index, track)| TrackReport {
-            index,
-            kind: track.expected.kind.name(),
-            codec: track.expected.codec.clone(),
-            language: track.language.clone(),
-            packets: track.expected.packets,
-            start_s: track.start.seconds(),
-            duration_s: track.expected.duration.seconds(),
-        });
-    let dropped =
-        merged.dropped.into_iter().map(|d| DroppedStream { kind: d.kind.name(), codec: d.codec, reason: d.reason });
-    Report {
-        job: tell.job().to_owned(),
-        status: "ok",
-        output: outputs.first().cloned().unwrap_or_default(),
-        outputs,
-        size_bytes,
-        duration_s: merged.parts.iter().map(|part| part.duration.seconds()).sum(),
-        segments: SegmentCounts { planned, merged: merged.segments_merged, missing: merged.segments_missing },
-        tracks: tracks.collect(),
-        discontinuities: merged.discontinuities,
-        timestamp_resets: merged.counts.resets,
-        duplicate_packets: merged.counts.duplicates,
-        mended_timestamps: merged.counts.mended,
-        dropped_streams: dropped.collect(),
-        bytes_in: tell.bytes_in,
-        warnings: tell.into_warnings(),
-        elapsed_s,
     }
 }

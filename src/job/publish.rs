@@ -13,6 +13,8 @@ pub(crate) struct PartFiles {
     target: PathBuf,
     existing: Existing,
     parts: Vec<NamedTempFile>,
+    /// Begins their names, so that a later run can tell those that a killed one left.
+    prefix: String,
 }
 
 impl PartFiles {
@@ -27,7 +29,7 @@ impl PartFiles {
             let message = format!("cannot create {}: its folder does not exist", target.display());
             return Err(Error::new(ErrorKind::CannotCreate, message).with_hint("create the folder first"));
         }
-        let this = Self { target, existing, parts: Vec::new() };
+        let this = Self { target, existing, parts: Vec::new(), prefix: ".avweld-".to_owned() };
         this.refuse_existing(&this.target)?;
         Ok(this)
     }
@@ -39,12 +41,26 @@ impl PartFiles {
         Ok(())
     }
 
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// The folder of the target.
+    pub(crate) fn folder(&self) -> &Path {
+        folder_of(&self.target)
+    }
+
+    /// Lets the names of part files begin like this.
+    pub(crate) fn named(&mut self, prefix: String) {
+        self.prefix = prefix;
+    }
+
     /// The n-th part file, opened for writing. Those that had this number or a higher one are removed.
     pub(crate) fn create(&mut self, n: usize) -> Result<File> {
         self.parts.truncate(n);
         let folder = folder_of(&self.target);
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".avweld-").suffix(".part");
+        builder.prefix(&self.prefix).suffix(".part");
         // As any program's output: by the umask, not private as temporary files are.
         #[cfg(unix)]
         builder.permissions(<Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
@@ -66,7 +82,7 @@ impl PartFiles {
     /// Gives the parts their final names; what was there before is replaced in one step, or refused.
     ///
     /// All data is on disk before the first name appears, and the names are when this returns.
-    pub(crate) fn publish(self) -> Result<()> {
+    pub(crate) fn publish(&mut self) -> Result<()> {
         let targets = self.targets();
         for target in &targets {
             self.refuse_existing(target)?;
@@ -75,7 +91,7 @@ impl PartFiles {
             part.as_file().sync_all().map_err(|e| Error::io("cannot write the output to disk", e))?;
         }
         let folder = folder_of(&self.target).to_owned();
-        for (part, target) in self.parts.into_iter().zip(&targets) {
+        for (part, target) in self.parts.drain(..).zip(&targets) {
             let persisted = match self.existing {
                 Existing::Refuse => part.persist_noclobber(target),
                 Existing::Overwrite => part.persist(target),

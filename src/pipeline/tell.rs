@@ -41,6 +41,11 @@ impl Teller {
         &self.job
     }
 
+    /// Who listens, if anybody does.
+    pub(crate) fn observer(&self) -> Option<Arc<dyn Observer>> {
+        self.observer.clone()
+    }
+
     /// Sends an event; `make` is called with the job's label, and only if somebody listens.
     pub(crate) fn event(&self, make: impl FnOnce(String) -> Event) {
         if let Some(observer) = &self.observer {

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use crate::demux::{InputRole, InputSource};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{Fetcher, PathPolicy, PlaylistKeys};
-use crate::input::Input;
+use crate::fetch::{Fetcher, PathPolicy, PlaylistKeys, Sequence, Wanted, Web, wanted};
+use crate::input::{Input, web_url};
 use crate::mux::TrackRole;
 use crate::options::Options;
-use crate::playlist::{Base, Location, MediaPlaylist, MultivariantPlaylist};
+use crate::playlist::{Base, MediaPlaylist, MultivariantPlaylist};
 use crate::time::Nanos;
 
 /// What an input is read for.
@@ -59,23 +59,34 @@ pub(crate) struct Plan {
 }
 
 /// Reads playlists and lists segments. Opens no media but for the first bytes of files in a folder.
-pub(crate) fn plan(input: &Input, options: &Options, purpose: Purpose) -> Result<Plan> {
+pub(crate) fn plan(input: &Input, options: &Options, purpose: Purpose, web: &Web) -> Result<Plan> {
     match input {
-        Input::PlaylistText { text, base } => playlists::text(text, base, options, purpose),
+        Input::PlaylistText { text, base } => playlists::text(text, base, options, purpose, web),
         Input::Paths(paths) => match &paths[..] {
             [] => Err(Error::new(ErrorKind::Usage, "no input was given")),
-            [path] if is_url(path) => Err(not_local(path)),
-            [path] if path.is_dir() => files::folder(path, options),
-            [path] if playlists::is_playlist(path) => playlists::file(path, options, purpose),
-            paths => match paths.iter().find(|p| is_url(p)) {
-                Some(url) => Err(not_local(url)),
-                None => files::files(paths, &paths[0], options),
+            [path] if looks_like_url(path) => match web_url(path) {
+                Some(url) => playlists::url(&url, options, purpose, web),
+                None => {
+                    Err(Error::new(ErrorKind::Usage, "the URL cannot be read").with_hint("check its host and port"))
+                }
             },
+            [path] if path.is_dir() => files::folder(path, options),
+            [path] if playlists::is_playlist(path) => playlists::file(path, options, purpose, web),
+            paths if paths.iter().any(|path| looks_like_url(path)) => {
+                Err(Error::new(ErrorKind::Usage, "a URL cannot be merged with other inputs")
+                    .with_hint("give the URL of one playlist"))
+            }
+            paths => files::files(paths, &paths[0], options),
         },
     }
 }
 
 impl Listed {
+    /// As far as it matters for what comes from the web.
+    pub(crate) fn sequence(&self) -> Sequence<'_> {
+        Sequence { segments: &self.playlist.segments, is_text: false, key_given: self.fetcher.has_key() }
+    }
+
     /// The sequence as a demuxer takes it.
     pub(crate) fn into_source(self, options: &Options, workspace: &Path) -> InputSource {
         InputSource {
@@ -99,6 +110,11 @@ impl Plan {
         self.inputs.iter().map(|i| i.playlist.segments.len() as u64).sum()
     }
 
+    /// All that comes from the web.
+    pub(crate) fn wanted(&self) -> Vec<Wanted> {
+        wanted(&self.inputs.iter().map(Listed::sequence).collect::<Vec<_>>())
+    }
+
     /// Bytes of all inputs, as far as that can be told beforehand.
     pub(crate) fn size_bytes(&self) -> u64 {
         let of = |i: &Listed| i.playlist.segments.iter().filter_map(|s| i.fetcher.size_bytes(s)).sum::<u64>();
@@ -106,26 +122,16 @@ impl Plan {
     }
 }
 
-const LOCAL_HINT: &str = "this version merges local files: download the media first";
-
 /// For all segments of one playlist: each key is read once.
 fn fetcher(policy: PathPolicy, options: &Options, keys: PlaylistKeys) -> Arc<Fetcher> {
     Arc::new(Fetcher::new(policy, options.limits.clone(), options.key.clone(), keys))
 }
 
-fn is_url(path: &Path) -> bool {
+fn looks_like_url(path: &Path) -> bool {
     let text = path.to_string_lossy();
     ["http://", "https://"]
         .iter()
         .any(|scheme| text.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme)))
-}
-
-fn not_local(url: &Path) -> Error {
-    let name = match url::Url::parse(&url.to_string_lossy()) {
-        Ok(url) => Location::Http(url).display(),
-        Err(_) => "the URL".to_owned(),
-    };
-    Error::new(ErrorKind::Unsupported, format!("{name} is not a local file")).with_hint(LOCAL_HINT)
 }
 
 fn file_name(path: &Path) -> String {

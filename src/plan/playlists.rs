@@ -3,14 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Choice, LOCAL_HINT, Listed, Plan, Purpose, fetcher, file_name};
+use url::Url;
+
+use super::{Choice, Listed, Plan, Purpose, fetcher, file_name};
 use crate::demux::InputRole;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{PathPolicy, PlaylistKeys};
+use crate::fetch::{PathPolicy, PlaylistKeys, Web};
 use crate::mux::TrackRole;
 use crate::options::{Limits, Options};
 use crate::playlist::{
-    Base, Location, MediaPlaylist, MultivariantPlaylist, Playlist, parse, select_audio, select_variant,
+    Base, Location, MediaPlaylist, MultivariantPlaylist, Playlist, Variant, parse, redundant, select_audio,
+    select_variant,
 };
 
 /// Reads playlists that belong together, under one policy.
@@ -19,16 +22,17 @@ struct Reader<'a> {
     base: Base,
     policy: PathPolicy,
     purpose: Purpose,
+    web: &'a Web,
     warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(base: Base, options: &'a Options, purpose: Purpose) -> Result<Self> {
+    fn new(base: Base, options: &'a Options, purpose: Purpose, web: &'a Web) -> Result<Self> {
         let policy = match &base {
             Base::Folder(folder) => PathPolicy::playlist(folder, &options.allow_paths)?,
             Base::Url(_) => PathPolicy::Nothing,
         };
-        Ok(Self { options, base, policy, purpose, warnings: Vec::new() })
+        Ok(Self { options, base, policy, purpose, web, warnings: Vec::new() })
     }
 
     fn playlist(mut self, text: &[u8], name: &str) -> Result<Plan> {
@@ -36,7 +40,8 @@ impl<'a> Reader<'a> {
         self.warnings.extend(parsed.warnings);
         let (kind, choice, inputs) = match parsed.playlist {
             Playlist::Media(media) => {
-                let main = self.listed(name, media, InputRole::Everything, TrackRole::default())?;
+                let base = self.base.clone();
+                let main = self.listed(name, &base, media, InputRole::Everything, TrackRole::default())?;
                 ("media", None, vec![main])
             }
             Playlist::Multivariant(multivariant) => {
@@ -48,12 +53,11 @@ impl<'a> Reader<'a> {
     }
 
     fn multivariant(&mut self, playlist: MultivariantPlaylist) -> Result<(Choice, Vec<Listed>)> {
-        let variant = select_variant(&playlist, &self.options.variant)?;
-        let renditions = select_audio(&playlist, variant, &self.options.audio)?;
-        let role = if renditions.is_empty() { InputRole::Everything } else { InputRole::WithoutAudio };
+        let selected = select_variant(&playlist, &self.options.variant)?;
         let imports = &playlist.variables;
-        let main = self.load(&variant.location, imports, role, TrackRole::default());
-        let mut inputs = Vec::from_iter(self.tolerated(main)?);
+        let (variant, main) = self.variant(&playlist, selected, imports)?;
+        let renditions = select_audio(&playlist, variant, &self.options.audio)?;
+        let mut inputs = Vec::from_iter(main);
         for rendition in &renditions {
             let Some(location) = &rendition.location else { continue };
             let track_role = TrackRole {
@@ -69,6 +73,28 @@ impl<'a> Reader<'a> {
         let rendition_positions = (0..).zip(&playlist.renditions).filter(|(_, r)| chosen(*r)).map(|(n, _)| n).collect();
         let variant = playlist.variants.iter().position(|v| std::ptr::eq(v, variant)).unwrap_or(0);
         Ok((Choice { base: self.base.clone(), variant, renditions: rendition_positions, playlist }, inputs))
+    }
+
+    /// Loads the variant that was chosen, or one that stands in for it: the same by all that the playlist tells, at
+    /// another place.
+    fn variant<'p>(
+        &mut self,
+        playlist: &'p MultivariantPlaylist,
+        selected: &'p Variant,
+        imports: &[(String, String)],
+    ) -> Result<(&'p Variant, Option<Listed>)> {
+        let mut candidates = redundant(playlist, selected).peekable();
+        loop {
+            let Some(variant) = candidates.next() else { return Ok((selected, None)) };
+            let has_audio = !select_audio(playlist, variant, &self.options.audio)?.is_empty();
+            let role = if has_audio { InputRole::WithoutAudio } else { InputRole::Everything };
+            match self.load(&variant.location, imports, role, TrackRole::default()) {
+                Err(error) if candidates.peek().is_some() && is_out_of_reach(error.kind()) => {
+                    self.warnings.push(format!("another variant of the same kind is taken: {error}"));
+                }
+                loaded => return Ok((variant, self.tolerated(loaded)?)),
+            }
+        }
     }
 
     /// Trouble that a merge is refused for, and that a look only tells.
@@ -92,42 +118,89 @@ impl<'a> Reader<'a> {
         track_role: TrackRole,
     ) -> Result<Listed> {
         let name = location.display_from(&self.base);
-        let path = match location {
-            Location::File(path) => path,
-            _ => {
-                return Err(
-                    Error::new(ErrorKind::Unsupported, format!("{name} is not a local file")).with_hint(LOCAL_HINT)
-                );
-            }
-        };
         let limits = &self.options.limits;
-        let text = self.policy.open(path).and_then(|(file, size)| read_limited(file, size, limits));
-        let text = text.map_err(|e| e.within(&name))?;
-        let base = Base::Folder(folder_of(path));
+        let read = || match location {
+            Location::File(path) => {
+                let text = self.policy.open(path).and_then(|(file, size)| read_limited(file, size, limits))?;
+                Ok((text, Base::Folder(folder_of(path))))
+            }
+            Location::Http(url) => {
+                self.judge(&self.base, location)?;
+                let (text, url) = self.web.text(url, limits.playlist_bytes)?;
+                Ok((text, Base::Url(url)))
+            }
+            Location::Data(_) => Err(Error::new(ErrorKind::Denied, "a playlist inside a playlist")),
+        };
+        let (text, base) = read().map_err(|e| e.within(&name))?;
         let parsed = parse(&text, &base, limits, imports).map_err(|e| e.within(&name))?;
         self.warnings.extend(parsed.warnings.into_iter().map(|w| format!("{name}: {w}")));
         match parsed.playlist {
-            Playlist::Media(media) => self.listed(&name, media, role, track_role),
+            Playlist::Media(media) => self.listed(&name, &base, media, role, track_role),
             Playlist::Multivariant(_) => {
                 Err(Error::new(ErrorKind::Playlist, format!("{name} is a multivariant playlist inside another")))
             }
         }
     }
 
+    /// Whether the policy lets a playlist lead there, as far as the URL tells.
+    fn judge(&self, base: &Base, location: &Location) -> Result<()> {
+        let base = match base {
+            Base::Url(url) => Some(url),
+            Base::Folder(_) => None,
+        };
+        match location {
+            Location::Http(url) => self.web.client.judge(base, url),
+            Location::File(_) | Location::Data(_) => Ok(()),
+        }
+    }
+
     fn listed(
         &mut self,
         name: &str,
+        base: &Base,
         playlist: MediaPlaylist,
         input_role: InputRole,
         track_role: TrackRole,
     ) -> Result<Listed> {
         let mergeable = refuse_empty(name, &playlist).and_then(|()| refuse_encryption(&playlist));
         self.tolerated(mergeable)?;
+        let reachable = self.refuse_places(base, &playlist);
+        self.tolerated(reachable)?;
         let keyed = playlist.segments.iter().any(|s| s.key.is_some());
         let keys = if keyed { PlaylistKeys::Present } else { PlaylistKeys::Absent };
         let fetcher = fetcher(self.policy.clone(), self.options, keys);
         Ok(Listed { name: name.to_owned(), playlist, fetcher, input_role, track_role })
     }
+}
+
+impl Reader<'_> {
+    /// Places that the policy does not allow are refused before any media is fetched.
+    fn refuse_places(&self, base: &Base, playlist: &MediaPlaylist) -> Result<()> {
+        let (mut key, mut init) = (None, None);
+        for segment in playlist.segments.iter().filter(|s| !s.gap) {
+            let named = |e: Error| e.with_segment(segment.media_sequence, segment.location.display());
+            self.judge(base, &segment.location).map_err(named)?;
+            // The same for most segments.
+            if segment.key != key {
+                key = segment.key.clone();
+                segment
+                    .keys()
+                    .filter_map(|k| k.location.as_ref())
+                    .try_for_each(|l| self.judge(base, l))
+                    .map_err(named)?;
+            }
+            if segment.init != init {
+                init = segment.init.clone();
+                init.iter().try_for_each(|init| self.judge(base, &init.location)).map_err(named)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What another place may still have.
+fn is_out_of_reach(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Network | ErrorKind::Timeout | ErrorKind::NotFound | ErrorKind::Forbidden)
 }
 
 fn refuse_empty(name: &str, playlist: &MediaPlaylist) -> Result<()> {
@@ -150,17 +223,24 @@ fn refuse_encryption(playlist: &MediaPlaylist) -> Result<()> {
 }
 
 /// The playlist of a file.
-pub(super) fn file(path: &Path, options: &Options, purpose: Purpose) -> Result<Plan> {
+pub(super) fn file(path: &Path, options: &Options, purpose: Purpose, web: &Web) -> Result<Plan> {
     let name = file_name(path);
     let base = Base::Folder(folder_of(path));
     let (file, size) = PathPolicy::Any.open(path)?;
     let text = read_limited(file, size, &options.limits).map_err(|e| e.within(&name))?;
-    Reader::new(base, options, purpose)?.playlist(&text, &name)
+    Reader::new(base, options, purpose, web)?.playlist(&text, &name)
+}
+
+/// The playlist of a URL.
+pub(super) fn url(url: &Url, options: &Options, purpose: Purpose, web: &Web) -> Result<Plan> {
+    let name = Location::Http(url.clone()).display();
+    let (text, found) = web.text(url, options.limits.playlist_bytes).map_err(|e| e.within(&name))?;
+    Reader::new(Base::Url(found), options, purpose, web)?.playlist(&text, &name)
 }
 
 /// A playlist that was given as text.
-pub(super) fn text(text: &[u8], base: &str, options: &Options, purpose: Purpose) -> Result<Plan> {
-    Reader::new(text_base(base)?, options, purpose)?.playlist(text, "the playlist given")
+pub(super) fn text(text: &[u8], base: &str, options: &Options, purpose: Purpose, web: &Web) -> Result<Plan> {
+    Reader::new(text_base(base)?, options, purpose, web)?.playlist(text, "the playlist given")
 }
 
 /// Reads a playlist's text, not more than the limit and one byte, for the parser to refuse.

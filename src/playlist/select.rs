@@ -48,6 +48,19 @@ pub(crate) fn select_variant<'a>(playlist: &'a MultivariantPlaylist, choice: &Va
     })
 }
 
+/// A variant and those that stand in for it: the same by all attributes but the groups of renditions, at other
+/// places (RFC 8216, 6.2.4).
+pub(crate) fn redundant<'a>(
+    playlist: &'a MultivariantPlaylist,
+    variant: &'a Variant,
+) -> impl Iterator<Item = &'a Variant> {
+    let alike = |other: &&Variant| {
+        let of = |v: &Variant| (v.bandwidth, v.average_bandwidth, v.resolution, v.frame_rate, v.codecs.clone());
+        variant.bandwidth > 0 && other.location != variant.location && of(other) == of(variant)
+    };
+    std::iter::once(variant).chain(playlist.variants.iter().filter(alike))
+}
+
 /// The audio renditions that a choice stands for, in the playlist's order.
 ///
 /// Only those with a playlist of their own are told: any other is in the variant's own segments.

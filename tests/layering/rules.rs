@@ -3,7 +3,7 @@
 use crate::tokens::{Token, matches, names_below, test_items, tokens};
 
 /// The layer of each module at the top of the tree; a module uses strictly lower ones.
-const LAYERS: [(&str, u8); 22] = [
+const LAYERS: [(&str, u8); 23] = [
     ("error", 0),
     ("time", 1),
     ("cancel", 1),
@@ -15,23 +15,26 @@ const LAYERS: [(&str, u8); 22] = [
     ("container", 3),
     ("timeline", 3),
     ("av", 3),
-    ("fetch", 4),
+    ("net", 3),
     ("workspace", 4),
-    ("demux", 5),
-    ("mux", 5),
-    ("pipeline", 6),
-    ("plan", 6),
-    ("job", 7),
-    ("inspect", 7),
-    ("service", 8),
-    (LIB, 9),
-    (BIN, 10),
+    ("fetch", 5),
+    ("demux", 6),
+    ("mux", 6),
+    ("pipeline", 7),
+    ("plan", 7),
+    ("job", 8),
+    ("inspect", 8),
+    ("service", 9),
+    (LIB, 10),
+    (BIN, 11),
 ];
 const LIB: &str = "lib";
 const BIN: &str = "bin";
 
 /// Crates that live in some modules only.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 11] = [
+    ("reqwest", &["net"]),
+    ("rustls", &["net"]),
     ("m3u8_rs", &["playlist"]),
     // lib.rs tells the versions that the build runs with.
     ("ffmpeg_next", &["av", LIB]),
@@ -197,7 +200,7 @@ impl File<'_> {
         // What is no module is a name that lib.rs lends out again.
         let (target, to) = match layer(name) {
             Some(to) => (name, to),
-            None if name.starts_with(char::is_uppercase) || name == "*" => (LIB, 9),
+            None if name.starts_with(char::is_uppercase) || name == "*" => (LIB, 10),
             None => {
                 out.push(self.fault(at, format_args!("module `{name}` has no layer: give it one in tests/layering")));
                 return;

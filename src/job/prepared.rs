@@ -1,0 +1,273 @@
+//! A job from its plan to its report.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::meter::Meter;
+use super::publish::PartFiles;
+use crate::cancel::CancelToken;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::fetch::{Download, Listener, Refresh, Settings as DownloadSettings, Wanted, Web, without_query};
+use crate::input::Input;
+use crate::mux::{Extent, Sink, verify};
+use crate::options::{Format, Options};
+use crate::pipeline::{self, Merged, Part, PlannedInput, Settings, Teller};
+use crate::plan::{Listed, Plan, Purpose, plan};
+use crate::report::{Download as Downloaded, DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
+use crate::workspace::Workspace;
+
+/// Resources that are fetched ahead of the merge, for each that may be in flight.
+const AHEAD: usize = 8;
+
+/// A job whose plan is made, and whose download goes on.
+pub(crate) struct Prepared {
+    pub(super) options: Options,
+    pub(super) cancel: CancelToken,
+    pub(super) format: Format,
+    pub(super) tell: Teller,
+    pub(super) target: Target,
+    pub(super) plan: Plan,
+    /// `None` where all is local. Stands before the workspace, which its files are in.
+    pub(super) download: Option<Arc<Download>>,
+    pub(super) workspace: Workspace,
+    pub(super) web: Web,
+    pub(super) started: Instant,
+}
+
+impl Prepared {
+    pub(super) fn begin_download(&mut self, input: Input, wanted: Vec<Wanted>) -> Result<()> {
+        // A playlist that is not on the web stays as it is, however often it is read.
+        let refresh = matches!(input, Input::Paths(_)) && input.url().is_some();
+        let refresh = refresh.then(|| {
+            let (options, web) = (self.options.clone(), self.web.clone());
+            Arc::new(move || {
+                let plan = plan(&input, &options, Purpose::Merge, &web)?;
+                Ok(plan.inputs.into_iter().map(|listed| listed.playlist.segments).collect())
+            }) as Refresh
+        });
+        let listener = self.tell.observer().map(|observer| {
+            let meter = Meter::new(self.tell.job().to_owned());
+            Arc::new(move |progress| observer.on_event(&meter.event(Instant::now(), progress))) as Listener
+        });
+        let settings = DownloadSettings {
+            client: self.web.client.clone(),
+            store: self.workspace.store()?,
+            cancel: self.cancel.clone(),
+            on_gap: self.options.on_gap,
+            window: self.options.network.concurrent_segments.max(1) * AHEAD,
+            refresh,
+            listener,
+        };
+        let download = Arc::new(Download::start(&self.web.network, wanted, settings)?);
+        self.plan.inputs.iter().for_each(|listed| listed.fetcher.take_from(&download));
+        self.download = Some(download);
+        Ok(())
+    }
+
+    /// Merges what comes, verifies and publishes it. Blocks; waits for what is still to come.
+    pub(crate) fn merge(self) -> Result<Report> {
+        let Self { options, cancel, format, mut tell, mut target, plan, download, workspace, web, started } = self;
+        let (segments, duration) = (plan.segments(), plan.duration());
+        let extent = Extent { duration, bytes: plan.size_bytes() };
+        tell.segments_total = segments;
+        tell.event(|job| Event::Started { job, segments, duration_s: duration.map(crate::time::Nanos::seconds) });
+        let settings = Settings {
+            format,
+            faststart: options.faststart,
+            on_discontinuity: options.on_discontinuity,
+            on_change: options.on_change,
+            limits: options.limits.clone(),
+            extent,
+            can_restart: matches!(target, Target::Files(_)),
+        };
+        let planned = |listed: Listed| PlannedInput {
+            role: listed.track_role.clone(),
+            source: listed.into_source(&options, workspace.path()),
+        };
+        let inputs = plan.inputs.into_iter().map(planned).collect();
+        let finish = || {
+            let merged = pipeline::merge(inputs, &settings, &mut |n| target.sink(n), &mut tell, &cancel);
+            let merged = merged.map_err(|e| {
+                // Of a stream nobody knows what it is written to.
+                if e.kind() == ErrorKind::DiskFull && matches!(target, Target::Files(_)) {
+                    e.with_hint(format!("about {} bytes are needed in the output's folder", extent.bytes))
+                } else {
+                    e
+                }
+            })?;
+            let outputs = target.outputs();
+            let mut size_bytes = 0;
+            for (part, output) in merged.parts.iter().zip(&outputs) {
+                size_bytes += check(part, output, format, &mut tell, &cancel)?;
+            }
+            // From here on the file is there, whatever comes: a cancellation is looked at once more before.
+            cancel.check()?;
+            target.publish()?;
+            Ok((merged, outputs, size_bytes))
+        };
+        let finished = finish();
+        let progress = download.as_ref().map(|download| {
+            download.stop();
+            download.progress()
+        });
+        let (merged, outputs, size_bytes) = finished.map_err(|error: Error| {
+            let done = progress.map_or(0, |progress| progress.done);
+            let resumable = error.is_retryable() || error.kind() == ErrorKind::Cancelled || cancel.is_cancelled();
+            if done == 0 || !resumable {
+                return error;
+            }
+            workspace.keep();
+            error.with_hint(format!("run it again to go on: {done} segments are kept"))
+        })?;
+        if !matches!(target, Target::Stream(_)) {
+            for output in &outputs {
+                let size_bytes = output.metadata().map_or(0, |m| m.len());
+                tell.event(|job| Event::Published { job, output: output.clone(), size_bytes });
+            }
+        }
+        let total = started.elapsed().as_secs_f64();
+        let elapsed_s =
+            Elapsed { download: progress.map_or(0.0, |progress| progress.elapsed.as_secs_f64()), merge: total, total };
+        let counts = web.client.counts();
+        let downloaded = Downloaded {
+            requests: counts.requests,
+            retries: counts.retries,
+            bytes: counts.bytes,
+            resumed_segments: progress.map_or(0, |progress| progress.resumed),
+        };
+        Ok(report(merged, outputs, size_bytes, segments, downloaded, elapsed_s, tell))
+    }
+}
+
+/// Tells a job from others across runs: by its input and its output, without what expires.
+pub(super) fn identity(input: &Input, target: &Target) -> u128 {
+    let mut hash = Xxh3::new();
+    let mut add = |bytes: &[u8]| {
+        hash.update(&(bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    match (input, input.url()) {
+        (_, Some(url)) => add(without_query(&url).as_bytes()),
+        (Input::Paths(paths), None) => {
+            for path in paths {
+                add(absolute(path).as_os_str().as_encoded_bytes());
+            }
+        }
+        (Input::PlaylistText { base, .. }, None) => add(base.as_bytes()),
+    }
+    match target {
+        Target::Files(files) => add(absolute(files.target()).as_os_str().as_encoded_bytes()),
+        Target::Stream(_) => add(b"-"),
+    }
+    // 0 is for jobs that have none.
+    hash.digest128().max(1)
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Where the merge writes to.
+pub(super) enum Target {
+    Files(PartFiles),
+    Stream(Option<Box<dyn std::io::Write + Send>>),
+}
+
+impl Target {
+    /// Where part files will stand.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Files(files) => Some(files.folder()),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// Lets part files be known as those of a workspace.
+    pub(super) fn named(&mut self, workspace: &Workspace) {
+        if let Self::Files(files) = self {
+            files.named(workspace.part_prefix());
+        }
+    }
+
+    fn sink(&mut self, n: usize) -> Result<Sink> {
+        match self {
+            Self::Files(files) => files.create(n).map(Sink::File),
+            Self::Stream(stream) => stream.take().map(Sink::Stream).ok_or_else(|| {
+                Error::new(ErrorKind::Unsupported, format!("file {n} cannot follow another in one stream"))
+                    .with_hint("write to a file with -o")
+            }),
+        }
+    }
+
+    fn outputs(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Files(files) => files.targets(),
+            Self::Stream(_) => vec![PathBuf::from("-")],
+        }
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        match self {
+            Self::Files(files) => files.publish(),
+            Self::Stream(_) => Ok(()),
+        }
+    }
+}
+
+/// Verifies a finished file, and tells its size.
+fn check(part: &Part, output: &Path, format: Format, tell: &mut Teller, cancel: &CancelToken) -> Result<u64> {
+    let Some(file) = &part.file else { return Ok(0) };
+    tell.event(|job| Event::Verifying { job, output: output.to_owned() });
+    let expected: Vec<_> = part.tracks.iter().map(|t| t.expected.clone()).collect();
+    for note in verify(file, format, &expected, cancel)? {
+        tell.warn(note);
+    }
+    file.metadata().map(|m| m.len()).map_err(|e| Error::io("cannot read the output back", e))
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is one field of the report")]
+fn report(
+    merged: Merged,
+    outputs: Vec<PathBuf>,
+    size_bytes: u64,
+    planned: u64,
+    download: Downloaded,
+    elapsed_s: Elapsed,
+    tell: Teller,
+) -> Report {
+    let tracks =
+        merged.parts.iter().flat_map(|part| part.tracks.iter().enumerate()).map(|(index, track)| TrackReport {
+            index,
+            kind: track.expected.kind.name(),
+            codec: track.expected.codec.clone(),
+            language: track.language.clone(),
+            packets: track.expected.packets,
+            start_s: track.start.seconds(),
+            duration_s: track.expected.duration.seconds(),
+        });
+    let dropped =
+        merged.dropped.into_iter().map(|d| DroppedStream { kind: d.kind.name(), codec: d.codec, reason: d.reason });
+    Report {
+        job: tell.job().to_owned(),
+        status: "ok",
+        output: outputs.first().cloned().unwrap_or_default(),
+        outputs,
+        size_bytes,
+        duration_s: merged.parts.iter().map(|part| part.duration.seconds()).sum(),
+        segments: SegmentCounts { planned, merged: merged.segments_merged, missing: merged.segments_missing },
+        tracks: tracks.collect(),
+        discontinuities: merged.discontinuities,
+        timestamp_resets: merged.counts.resets,
+        duplicate_packets: merged.counts.duplicates,
+        mended_timestamps: merged.counts.mended,
+        dropped_streams: dropped.collect(),
+        bytes_in: tell.bytes_in,
+        download,
+        warnings: tell.into_warnings(),
+        elapsed_s,
+    }
+}

@@ -257,7 +257,7 @@ pub(crate) struct ConfigArgs {
     ///
     /// TOML with the options' names as keys, _ in place of -; '' for none. What is given here wins.
     #[arg(long = "config", id = "config", value_name = "FILE", value_hint = ValueHint::FilePath)]
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_hyphen_values = true, value_parser = values::path_or_nothing())]
     pub(crate) file: Option<PathBuf>,
 }
 

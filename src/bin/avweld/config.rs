@@ -118,6 +118,29 @@ mod tests {
     }
 
     #[test]
+    fn every_option_is_a_key() {
+        use clap::CommandFactory;
+
+        // What says where options are read from, or belongs to one run.
+        let no_keys = ["base-url", "config", "help", "name", "output", "shard"];
+        let command = crate::args::Cli::command();
+        let options = ["merge", "batch", "inspect"].map(|name| command.find_subcommand(name).expect("a command"));
+        let mut looked_at = 0;
+        for option in options.into_iter().flat_map(|command| command.get_arguments()).filter_map(|arg| arg.get_long()) {
+            if no_keys.contains(&option) {
+                continue;
+            }
+            // No option takes a list of lists: a key that is there is told by another error.
+            let key = option.replace(['-', '.'], "_");
+            let error = parse(&format!("{key} = [[[]]]")).err().unwrap_or_else(|| panic!("{key} takes anything"));
+            assert!(error.to_string().starts_with(&format!("jobs, line 1: {key}: ")), "{error}");
+            assert!(!error.to_string().contains("there is no such key"), "{error}");
+            looked_at += 1;
+        }
+        assert!(looked_at > 60, "{looked_at}");
+    }
+
+    #[test]
     fn errors_tell_line_and_key_and_no_secret() {
         for (text, expected) in [
             ("retries = 3\n\ncolour = 1", "jobs, line 3: colour: there is no such key"),

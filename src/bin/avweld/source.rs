@@ -91,6 +91,9 @@ pub(crate) fn local(input: &Path) -> Result<PathBuf> {
     let url = url_of(input);
     if url.is_some() {
         network::no_control_characters("the URL of an input", &input.to_string_lossy())?;
+    } else if input.to_str().is_some_and(|text| text.contains("://")) && !input.exists() {
+        // Not shown: as a URL it may hold a secret.
+        return Err(usage("the URL of an input is not one of http, https or file"));
     }
     match url {
         Some(url) if url.scheme() == "file" => url
@@ -217,6 +220,10 @@ mod tests {
             let error = local(Path::new(bad)).expect_err(bad);
             assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
             assert!(!error.to_string().contains("hush"), "{error}");
+        }
+        for bad in ["htps://h/?hush", "ftp://u:hush@h/", "https://[hush"] {
+            let error = local(Path::new(bad)).expect_err(bad);
+            assert_eq!(error.to_string(), "the URL of an input is not one of http, https or file");
         }
         let inputs = [PathBuf::from("-")];
         assert_eq!(input(&inputs, Some("https://h/\n")).expect_err("no URL").kind(), ErrorKind::Usage);

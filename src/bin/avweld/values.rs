@@ -1,11 +1,12 @@
 //! The values of options: text as typed to the library's types.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use avweld::{AddressPolicy, AudioChoice, Format, OnChange, OnDiscontinuity, OnGap, VariantChoice};
 use bytesize::ByteSize;
 use clap::ValueEnum;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use serde::Deserialize;
 
 /// How progress is shown.
@@ -99,6 +100,11 @@ impl From<Addresses> for AddressPolicy {
             Addresses::Any => Self::Any,
         }
     }
+}
+
+/// Takes a path, and what a path cannot be: nothing.
+pub(crate) fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// Takes the name of a format.

@@ -144,6 +144,18 @@ fn make_folder(output: &Path) -> Result<()> {
     })
 }
 
+/// Of many jobs a line each is enough; tracks and the like are told with `-v`.
+fn done_lines(report: &Report, volume: Volume) -> Vec<String> {
+    let mut lines = report::summary(report, false);
+    if volume <= Volume::Normal {
+        lines.truncate(1);
+        if let (Some(line), n @ 1..) = (lines.first_mut(), report.warnings.len()) {
+            line.push_str(&format!(", {}", count(n as u64, "warning")));
+        }
+    }
+    lines
+}
+
 /// Counts and tells what jobs come to.
 struct Tally<'a> {
     batch: &'a Batch<'a>,
@@ -168,10 +180,7 @@ impl Tally<'_> {
                 if *json {
                     self.print(&report::with_utf8_paths(*report));
                 } else if display.volume() > Volume::Quiet {
-                    let mut lines = report::summary(&report, false);
-                    // Of many jobs a line each is enough; tracks and the like are told with -v.
-                    lines.truncate(if display.volume() > Volume::Normal { usize::MAX } else { 1 });
-                    lines.iter().for_each(|line| display.say(line));
+                    done_lines(&report, display.volume()).iter().for_each(|line| display.say(line));
                 }
             }
             Outcome::Skipped(existing) => {
@@ -239,7 +248,14 @@ impl Tally<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::engine::Ended;
+    use crate::batch::plan::Layers;
+    use crate::config::Config;
+    use crate::settings::{JobArgs, ServiceArgs};
+    use crate::values::ProgressStyle;
+    use avweld::CancelToken;
     use signal_hook::consts::{SIGINT, SIGTERM};
+    use std::cell::{Cell, RefCell};
 
     fn summary(failed: u64, cancelled: u64) -> Summary {
         Summary { jobs: 5, succeeded: 5 - failed, failed, cancelled, elapsed_s: 1.5, ..Summary::default() }
@@ -262,5 +278,85 @@ mod tests {
         assert_eq!(summary(3, 2).line(), "5 jobs: 2 succeeded, 3 failed (2 cancelled), 0 skipped, 0:00:01.500");
         let json = serde_json::to_string(&summary(1, 1)).expect("JSON");
         assert_eq!(json, r#"{"jobs":5,"succeeded":4,"failed":1,"skipped":0,"elapsed_s":1.5}"#);
+    }
+
+    /// Ends no job before all of its places are taken or the list is at its end.
+    struct Waiting {
+        places: usize,
+        most: Cell<usize>,
+        begun: Cell<usize>,
+        jobs: usize,
+        waiting: RefCell<Vec<Ended>>,
+        error: fn() -> Error,
+        /// Cancelled as the first job begins.
+        cancel: Option<CancelToken>,
+    }
+
+    impl Engine for Waiting {
+        fn places(&self) -> usize {
+            self.places
+        }
+
+        fn start(&self, _: Job, ended: Ended) {
+            let mut waiting = self.waiting.borrow_mut();
+            waiting.push(ended);
+            self.begun.set(self.begun.get() + 1);
+            self.most.set(self.most.get().max(waiting.len()));
+            if let Some(token) = &self.cancel {
+                token.cancel();
+            }
+            if waiting.len() == self.places || self.begun.get() == self.jobs || self.cancel.is_some() {
+                waiting.drain(..).for_each(|ended| ended(Err((self.error)())));
+            }
+        }
+    }
+
+    /// What ten jobs come to, how many began, and how many were under way at once at most.
+    fn ten(places: usize, fail_fast: bool, cancel: bool, error: fn() -> Error) -> (Summary, usize, usize) {
+        let watch = Watch::install().expect("handlers");
+        let config = Config::default();
+        let (job, service) = (JobArgs::default(), ServiceArgs::default());
+        let batch = Batch {
+            layers: Layers { config: &config, defaults: &config, job: &job, service: &service },
+            proxies: Proxies::default(),
+            fail_fast,
+            json: false,
+            display: Display::new(ProgressStyle::None, Volume::Quiet, 10),
+            watch: &watch,
+        };
+        let planned =
+            |n| Planned { label: "a".into(), input: "a".into(), output: format!("{n}.mp4").into(), args: None };
+        let engine = Waiting {
+            places,
+            most: Cell::new(0),
+            begun: Cell::new(0),
+            jobs: 10,
+            waiting: RefCell::default(),
+            error,
+            cancel: cancel.then(|| watch.token()),
+        };
+        let summary = batch.run(&(0..10).map(planned).collect::<Vec<_>>(), &engine).expect("a summary");
+        (Summary { elapsed_s: 0.0, ..summary }, engine.begun.get(), engine.most.get())
+    }
+
+    fn failed(failed: u64, cancelled: u64) -> Summary {
+        Summary { jobs: failed, failed, cancelled, ..Summary::default() }
+    }
+
+    #[test]
+    fn no_more_jobs_begin_than_there_are_places() {
+        let broken = || Error::new(ErrorKind::Media, "broken");
+        assert_eq!(ten(4, false, false, broken), (failed(10, 0), 10, 4));
+        assert_eq!(ten(64, false, false, broken), (failed(10, 0), 10, 10));
+    }
+
+    #[test]
+    fn no_job_begins_after_one_that_failed_if_that_is_asked_for() {
+        assert_eq!(ten(1, true, false, || Error::new(ErrorKind::Media, "broken")), (failed(10, 9), 1, 1));
+    }
+
+    #[test]
+    fn no_job_begins_once_the_batch_is_cancelled() {
+        assert_eq!(ten(3, false, true, Error::cancelled), (failed(10, 10), 1, 1));
     }
 }

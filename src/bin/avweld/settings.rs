@@ -286,7 +286,7 @@ mod tests {
         };
         let (overwrite, skip) = (output(Some(true), None), output(None, Some(true)));
         assert_eq!(of(&[]), (Existing::Refuse, false));
-        assert_eq!(of(&[overwrite.clone()]), (Existing::Overwrite, false));
+        assert_eq!(of(std::slice::from_ref(&overwrite)), (Existing::Overwrite, false));
         assert_eq!(of(&[overwrite.clone(), skip.clone()]), (Existing::Refuse, true));
         assert_eq!(of(&[skip.clone(), overwrite.clone()]), (Existing::Overwrite, false));
         assert_eq!(of(&[overwrite, output(Some(false), None)]), (Existing::Refuse, false));

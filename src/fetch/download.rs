@@ -25,6 +25,8 @@ use crate::workspace::{Store, Stored};
 const KEY_BYTES: u64 = 64 << 10;
 /// How often progress is told, and looked for.
 const TICK: Duration = Duration::from_millis(200);
+/// A download of which nothing came for so long has stalled, as far as others are concerned.
+const STALLED: Duration = Duration::from_secs(1);
 /// How long a wait goes on before it looks at the cancel token.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -83,6 +85,8 @@ struct Shared {
     /// Whether what another query brought may be taken for the same: asked once.
     same: OnceCell<bool>,
     started: Instant,
+    /// The merge's token, whose time limit does not count what it waits.
+    merging: std::sync::OnceLock<CancelToken>,
 }
 
 struct State {
@@ -92,6 +96,10 @@ struct State {
     /// Why nothing more comes.
     failed: Option<Error>,
     progress: Progress,
+    /// How many are not waited for any more.
+    settled: usize,
+    /// How long the merge waited in all.
+    waited: Duration,
     /// No transfer goes on any more.
     ended: bool,
 }
@@ -125,6 +133,8 @@ impl Download {
             reached: 0,
             failed: None,
             progress: Progress { total, ..Progress::default() },
+            settled: 0,
+            waited: Duration::ZERO,
             ended: false,
         };
         let shared = Arc::new(Shared {
@@ -139,6 +149,7 @@ impl Download {
             refreshed: OnceCell::new(),
             same: OnceCell::new(),
             started: Instant::now(),
+            merging: std::sync::OnceLock::new(),
         });
         network.spawn(drive(shared.clone()))?;
         Ok(Self { shared, _network: network.clone() })
@@ -174,24 +185,41 @@ impl Download {
         })
     }
 
-    /// Blocks until all is there, or enough to know that it will not be.
-    pub(crate) fn wait_for_all(&self) -> Result<()> {
-        {
-            let mut state = self.shared.state();
-            state.reached = self.shared.wanted.len();
-        }
+    /// Blocks until all is there, or enough to know that it will not be. `stalled` hears when nothing comes any more
+    /// for a while, and when it comes again.
+    pub(crate) fn wait_for_all(&self, stalled: &mut dyn FnMut(bool)) -> Result<()> {
+        self.shared.state().reached = self.shared.wanted.len();
         self.shared.moved.notify_one();
+        let (mut bytes, mut advanced, mut told) = (0, Instant::now(), false);
         let mut state = self.shared.state();
         loop {
             if let Some(error) = &state.failed {
                 return Err(error.replica());
             }
-            if !state.slots.iter().any(|slot| matches!(slot, Slot::Waiting)) {
+            if state.settled == state.slots.len() {
                 return Ok(());
             }
             self.shared.settings.cancel.check()?;
             state = self.shared.sleep(state);
+            let now = self.shared.settings.client.counts().bytes;
+            if now != bytes {
+                (bytes, advanced) = (now, Instant::now());
+            }
+            if told != (advanced.elapsed() >= STALLED) {
+                told = !told;
+                stalled(told);
+            }
         }
+    }
+
+    /// Time that a caller waits here does not count for the limit of this token, from now on.
+    pub(crate) fn waits_for_free(&self, token: &CancelToken) {
+        self.shared.merging.get_or_init(|| token.clone());
+    }
+
+    /// How long callers waited.
+    pub(crate) fn waited(&self) -> Duration {
+        self.shared.state().waited
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -224,7 +252,13 @@ impl Download {
                 return Err(error.replica());
             }
             self.shared.settings.cancel.check()?;
+            let since = Instant::now();
             state = self.shared.sleep(state);
+            let waited = since.elapsed();
+            state.waited += waited;
+            if let Some(token) = self.shared.merging.get() {
+                token.extend(waited);
+            }
         }
     }
 }
@@ -277,6 +311,7 @@ impl Shared {
 
     fn settle(&self, n: usize, outcome: Result<Slot>) {
         let mut state = self.state();
+        state.settled += 1;
         match outcome {
             Ok(slot) => {
                 state.progress.done += u64::from(self.wanted[n].is_kept());

@@ -156,7 +156,7 @@ mod tests {
     }
 
     const KEYED: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXT-X-MAP:URI=\"i.mp4\"\n#EXTINF:6,\na.m4s?t=1\n\
-        #EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=0x1\n#EXTINF:6,\nb.m4s?t=1\n#EXT-X-GAP\n#EXTINF:6,\nc.m4s\n\
+        #EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=0x01\n#EXTINF:6,\nb.m4s?t=1\n#EXT-X-GAP\n#EXTINF:6,\nc.m4s\n\
         #EXTINF:6,\na.m4s?t=1\n#EXT-X-ENDLIST\n";
 
     #[test]

@@ -108,6 +108,14 @@ impl Drop for Workspace {
     }
 }
 
+/// Removes a workspace that was kept, unless somebody goes on in it.
+pub(crate) fn clear(path: &Path) {
+    if let Some(claim) = Claim::of_dead(path) {
+        remove_parts(path, &claim);
+        let _gone = fs::remove_dir_all(path);
+    }
+}
+
 fn part_prefix(workspace: &Path) -> String {
     let name = workspace.file_name().unwrap_or_default().to_string_lossy();
     format!(".{name}-")
@@ -206,7 +214,8 @@ mod tests {
         let parent = tempfile::tempdir().expect("a temporary folder");
         let outputs = tempfile::tempdir().expect("a temporary folder");
         let purpose = Purpose { identity: 0, part_folder: Some(outputs.path()) };
-        let dead = Workspace::open(Some(parent.path()), purpose, true).expect("a workspace");
+        let dead = Workspace::open(Some(parent.path()), purpose, false).expect("a workspace");
+        dead.keep();
         let part = outputs.path().join(dead.part_prefix() + "abc.part");
         let (foreign, unmarked) = (outputs.path().join("film.mp4"), parent.path().join("avweld-mine"));
         fs::write(&part, "x").and_then(|()| fs::write(&foreign, "x")).expect("files");
@@ -215,6 +224,16 @@ mod tests {
         drop(open(parent.path(), 0));
         assert_eq!(names(parent.path()), [unmarked]);
         assert_eq!(names(outputs.path()), [foreign]);
+    }
+
+    #[test]
+    fn what_somebody_wants_to_look_into_stays() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let kept = Workspace::open(Some(parent.path()), Purpose::default(), true).expect("a workspace");
+        let path = kept.path().to_owned();
+        drop(kept);
+        drop(open(parent.path(), 0));
+        assert_eq!(names(parent.path()), [path]);
     }
 
     #[test]

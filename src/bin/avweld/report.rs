@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use avweld::{Error, Report};
+use avweld::{Error, ErrorKind, Report, Result};
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
-use crate::terminal::{clock, count, printable, printable_path, warning_line};
+use crate::terminal::{self, clock, count, printable, printable_path, warning_line};
 
 /// The report of a job that has none from the library: it failed or was skipped.
 #[derive(Serialize)]
@@ -60,6 +60,14 @@ pub(crate) fn with_utf8_paths(mut report: Report) -> Report {
         *path = PathBuf::from(lossy(path));
     }
     report
+}
+
+/// Prints one object as one line.
+pub(crate) fn print(value: &impl Serialize) -> Result<()> {
+    let mut line =
+        serde_json::to_vec(value).map_err(|e| Error::new(ErrorKind::Internal, "cannot make JSON").with_source(e))?;
+    line.push(b'\n');
+    terminal::data(&line)
 }
 
 fn lossy(path: &Path) -> String {
@@ -145,7 +153,6 @@ fn list(sequence_numbers: &[u64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use avweld::ErrorKind;
 
     #[test]
     fn a_failed_job_tells_kind_code_and_segment() {

@@ -1,0 +1,51 @@
+//! `avweld batch`.
+
+mod display;
+mod engine;
+mod jobfile;
+mod names;
+mod plan;
+mod run;
+pub(crate) mod shard;
+
+use std::thread;
+
+use avweld::Result;
+
+use crate::args::BatchArgs;
+use crate::batch::display::Display;
+use crate::batch::engine::Threads;
+use crate::batch::jobfile::JobFile;
+use crate::batch::plan::Layers;
+use crate::batch::run::Batch;
+use crate::config::Config;
+use crate::network;
+use crate::progress::Volume;
+use crate::settings::{Messages, Service};
+use crate::signals::Watch;
+use crate::textfile::TextFile;
+use crate::values::ProgressStyle;
+
+/// Runs the command, and returns its exit code.
+pub(crate) fn run(args: &BatchArgs, config: &Config, watch: &Watch) -> Result<u8> {
+    let shard = shard::chosen(args.shard, |name| std::env::var(name).ok())?;
+    let file = TextFile::read(&args.list)?;
+    let JobFile { defaults, jobs } = jobfile::parse(&args.list, &file)?;
+    let layers = Layers { config, defaults: &defaults, job: &args.job, service: &args.service };
+    let jobs = plan::plan(jobs, &file, &layers, shard)?;
+    drop(file);
+
+    let messages = Messages::new([&config.messages, &defaults.messages, &args.messages]);
+    let service = Service::new([&config.service, &defaults.service, &args.service]);
+    let style = args.progress.or(defaults.progress).or(config.progress).unwrap_or(ProgressStyle::Auto);
+    let batch = Batch {
+        layers,
+        proxies: network::environment(|name| std::env::var_os(name)),
+        fail_fast: service.fail_fast,
+        json: messages.json,
+        display: Display::new(style, Volume::new(messages), jobs.len() as u64),
+        watch,
+    };
+    let run = || thread::scope(|scope| batch.run(&jobs, &Threads::new(scope, service.max_concurrent_merges)));
+    Ok(watch.run(run)?.code(watch.received()))
+}

@@ -1,11 +1,12 @@
-//! Cancelling a job from outside.
+//! Cancelling a job from outside, and its time limit.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Tells a running job to stop. Clones share one state.
 ///
@@ -20,6 +21,16 @@ struct State {
     /// Looked at before every packet, so it is not behind the waker's lock.
     cancelled: AtomicBool,
     waker: CancellationToken,
+    /// Cancelled with this one.
+    parent: Option<CancelToken>,
+    limit: Option<Mutex<Limit>>,
+}
+
+/// When a job's time is up.
+#[derive(Debug)]
+struct Limit {
+    until: Instant,
+    allowed: Duration,
 }
 
 impl CancelToken {
@@ -36,16 +47,74 @@ impl CancelToken {
 
     /// True once [`cancel`](Self::cancel) was called.
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Ordering::Relaxed)
+        self.0.cancelled.load(Ordering::Relaxed) || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
     }
 
-    /// An error once the token is cancelled, for use with `?`.
+    /// A token that is cancelled with this one, and can be by itself.
+    pub(crate) fn child(&self) -> Self {
+        self.derive(None)
+    }
+
+    /// A token that is cancelled with this one, and whose holder's time is up after so long.
+    pub(crate) fn limited(&self, allowed: Duration) -> Self {
+        let until = Instant::now().checked_add(allowed);
+        self.derive(until.map(|until| Mutex::new(Limit { until, allowed })))
+    }
+
+    fn derive(&self, limit: Option<Mutex<Limit>>) -> Self {
+        let waker = self.0.waker.child_token();
+        Self(Arc::new(State { cancelled: AtomicBool::new(false), waker, parent: Some(self.clone()), limit }))
+    }
+
+    /// Time that the holder only waited does not count.
+    pub(crate) fn extend(&self, waited: Duration) {
+        if let Some(limit) = &self.0.limit {
+            limit.lock().unwrap_or_else(PoisonError::into_inner).until += waited;
+        }
+    }
+
+    /// An error once the token is cancelled, or the time is up, for use with `?`.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.is_cancelled() { Err(Error::cancelled()) } else { Ok(()) }
+        if self.is_cancelled() {
+            return Err(Error::cancelled());
+        }
+        if let Some(limit) = &self.0.limit {
+            let limit = limit.lock().unwrap_or_else(PoisonError::into_inner);
+            if Instant::now() > limit.until {
+                let message = format!("the merge took longer than {:.0} s", limit.allowed.as_secs_f64());
+                return Err(Error::new(ErrorKind::Timeout, message).with_hint("allow more time with --merge-timeout"));
+            }
+        }
+        Ok(())
     }
 
     /// Ready once the token is cancelled.
     pub(crate) async fn cancelled(&self) {
         self.0.waker.cancelled().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_goes_with_its_parent_and_not_the_other_way() {
+        let parent = CancelToken::new();
+        let (one, other) = (parent.child(), parent.child());
+        one.cancel();
+        assert!(one.is_cancelled() && !parent.is_cancelled() && !other.is_cancelled());
+        parent.cancel();
+        assert_eq!(other.check().unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+
+    #[test]
+    fn time_that_is_up_is_an_error_and_waiting_does_not_count() {
+        let token = CancelToken::new().limited(Duration::ZERO);
+        while token.check().is_ok() {}
+        assert_eq!(token.check().unwrap_err().kind(), ErrorKind::Timeout);
+        token.extend(Duration::from_secs(60));
+        assert!(token.check().is_ok());
+        assert!(CancelToken::new().limited(Duration::MAX).check().is_ok());
     }
 }

@@ -163,6 +163,17 @@ impl Error {
         self
     }
 
+    /// Adds what the user can do about it beside what was said before.
+    #[must_use]
+    pub(crate) fn with_further_hint(mut self, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        self.0.hint = Some(match self.0.hint.take() {
+            Some(before) => format!("{before}; {hint}"),
+            None => hint,
+        });
+        self
+    }
+
     /// Puts what the error is about before its message: a playlist's name.
     #[must_use]
     pub(crate) fn within(mut self, what: impl fmt::Display) -> Self {

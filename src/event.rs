@@ -11,6 +11,11 @@ use serde::Serialize;
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
+    /// A service took the job in.
+    Queued {
+        /// The job's label.
+        job: String,
+    },
     /// The playlist is resolved; merging begins.
     Started {
         /// The job's label.
@@ -65,6 +70,13 @@ pub enum Event {
         job: String,
         /// The path it will get.
         output: PathBuf,
+    },
+    /// A service's job has ended: the last event of each.
+    Ended {
+        /// The job's label.
+        job: String,
+        /// What went wrong, in one line; `None` if nothing did.
+        error: Option<String>,
     },
     /// The file is verified and stands at its final path.
     Published {

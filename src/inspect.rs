@@ -74,7 +74,7 @@ pub struct RenditionInfo {
     pub default: bool,
     /// Its playlist, as a variant's; `None`: muxed into the variants.
     pub uri: Option<String>,
-    /// True for those that would be merged.
+    /// True for those that would be merged, or written beside the output.
     pub selected: bool,
 }
 

@@ -1,20 +1,25 @@
 //! Merges HLS playlists and media segments into one verified file, in-process.
 //!
-//! A [`Job`] takes a playlist, a folder of segments, or media files in order, and writes one MP4, MOV,
-//! Matroska or MPEG-TS file. Packets are copied through libav: nothing is decoded or encoded anew, and no
-//! other program is started. [`inspect`] tells what an input holds without merging it.
+//! A [`Job`] takes a playlist (by URL, or a file), a folder of segments, or media files in order, and writes one MP4,
+//! MOV, Matroska or MPEG-TS file. Packets are copied through libav: nothing is decoded or encoded anew, and no
+//! other program is started. A [`Service`] runs many jobs at once. [`inspect`] tells what an input holds without
+//! merging it.
 //!
 //! # What it promises
 //!
 //! - The output appears at its path in one step, when it is complete, was read back and is on disk. A job
-//!   that fails or is cancelled leaves that path as it was, and no temporary file.
+//!   that fails or is cancelled leaves that path as it was, and of temporary files only a download to go on with.
 //! - Audio and video keep their distance. The output's clock begins at 0; where the input's clock breaks off,
 //!   the media goes on without overlap and without a gap that is not the input's own.
 //! - No packet is left out but for repetitions at segment borders, which the [`Report`] counts. A segment
 //!   that is missing or cut short fails the job, unless [`OnGap::Skip`] says otherwise.
 //! - The same input and options make the same bytes.
 //! - Input is not trusted. A playlist names files below its own folder and no others
-//!   ([`Options::allow_paths`]); sizes and counts end at [`Limits`], each named by its error.
+//!   ([`Options::allow_paths`]), leads to no address that is more private than its own
+//!   ([`NetworkOptions::address_policy`]), and none of the user's credentials go to another origin; sizes and counts
+//!   end at [`Limits`], each named by its error.
+//! - What was fetched is kept when a download is cancelled or the network fails: the next run of the same job fetches
+//!   the rest.
 //!
 //! # Merging
 //!
@@ -53,15 +58,36 @@
 //! ##EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360
 //! low.m3u8
 //! ";
-//! let input = Input::PlaylistText { text: text.to_vec(), base: "https://example.com/v/".into() };
+//! # let folder = tempfile::tempdir().expect("a temporary folder");
+//! # let base = folder.path().to_string_lossy().into_owned();
+//! let input = Input::PlaylistText { text: text.to_vec(), base };
 //! let mut options = Options::default();
 //! options.variant = VariantChoice::Height(400);
 //!
 //! let found = inspect(&input, &options)?;
 //! let chosen = found.variants.iter().find(|variant| variant.selected);
-//! assert_eq!(chosen.map(|variant| variant.uri.as_str()), Some("https://example.com/v/low.m3u8"));
-//! // This version merges local files, and so looks into no others.
+//! assert_eq!(chosen.map(|variant| variant.uri.as_str()), Some("low.m3u8"));
+//! // Its playlist is not there, so nothing could be looked into, and a warning says so.
 //! assert!(found.inputs.is_empty() && found.warnings.len() == 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Many at once
+//!
+//! ```
+//! use avweld::{Job, Service};
+//!
+//! # fn main() -> avweld::Result<()> {
+//! let service = Service::builder().max_concurrent_downloads(3).max_concurrent_merges(2).build()?;
+//! let jobs = ["one", "two"].map(|name| {
+//!     // Names are labels: any number of jobs may share one.
+//!     service.submit(Job::new(format!("nowhere/{name}.m3u8"), &format!("{name}.mp4")).name("lesson"))
+//! });
+//! for job in jobs {
+//!     assert!(job.wait().is_err(), "there is no such playlist");
+//! }
+//! service.stop();
 //! # Ok(())
 //! # }
 //! ```
@@ -76,6 +102,8 @@
 //! | `Usage` | the caller's: arguments or options that contradict each other or name what is not there |
 //! | `Playlist`, `Media`, `Key` | the input's: malformed, cut short, missing a segment, not what it was called |
 //! | `NotFound`, `Denied` | the machine's or the policy's: the input is not there, or may not be read |
+//! | `Forbidden` | a server's, which refuses: credentials are missing, or a link has expired |
+//! | `Network`, `Timeout` | the network's or a server's, for the time being: the same job may succeed later |
 //! | `Unsupported`, `Limit` | ours: encryption, codec, container or place that avweld does not do, or not at that size |
 //! | `Exists`, `CannotCreate` | the output's: its path is taken, its folder missing or not writable |
 //! | `Io`, `DiskFull` | the machine's, in the middle of the work |
@@ -95,10 +123,11 @@
 //!
 //! # Threads and blocking
 //!
-//! [`Job::run`] and [`inspect`] block, and do all of their work on the thread that calls them; no other is
-//! started. Jobs share nothing, so any number of them may run at once, each on a thread of its own: in an
-//! async program on one for blocking work. [`Observer`]s are called on the job's thread. A [`CancelToken`] may be
-//! cancelled from any; the job then ends within moments, also where it is inside libav.
+//! [`Job::run`] and [`inspect`] block. They merge on the thread that calls them; what comes from the web is fetched by a
+//! second one, which ends with the call. Jobs share nothing, so any number of them may run at once, each on a thread of
+//! its own: in an async program on one for blocking work. A [`Service`] has threads of its own, one for all transfers
+//! among them, and its handles can be waited for and awaited. [`Observer`]s are called on the threads that do the
+//! work. A [`CancelToken`] may be cancelled from any; the job then ends within moments, also where it is inside libav.
 //!
 //! The library does not print, exit, install signal handlers or set libav's log level, and of the environment
 //! it only wants to know where temporary files go, unless [`Options::temp_dir`] says so. The unfinished output
@@ -131,6 +160,8 @@ mod pipeline;
 mod plan;
 mod playlist;
 mod report;
+mod service;
+mod subtitle;
 mod time;
 mod timeline;
 mod workspace;
@@ -145,7 +176,8 @@ pub use options::{
     AddressPolicy, AudioChoice, Existing, Faststart, Format, HttpVersion, InsecureSegments, KeyOverride, Limits,
     NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TlsVerification, VariantChoice,
 };
-pub use report::{Download, DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
+pub use report::{Download, DroppedStream, Elapsed, Report, SegmentCounts, SubtitleReport, TrackReport};
+pub use service::{JobHandle, JobStatus, Service, ServiceBuilder};
 
 /// libav's versions as this program runs with them, each with its library's name: libavformat, libavcodec, libavutil.
 pub fn libav_versions() -> [(&'static str, String); 3] {

@@ -25,6 +25,9 @@ pub struct Report {
     pub segments: SegmentCounts,
     /// The tracks; of several files those of each, one after the other.
     pub tracks: Vec<TrackReport>,
+    /// Subtitle renditions, each with the file it was written to beside the output; of several outputs those of
+    /// each, one after the other.
+    pub subtitles: Vec<SubtitleReport>,
     /// Discontinuities that the playlist marks, inside what was merged.
     pub discontinuities: u64,
     /// Clock jumps that were not marked and were mended.
@@ -89,6 +92,22 @@ pub struct TrackReport {
     pub start_s: f64,
     /// From the first packet's start to the last one's end, in seconds.
     pub duration_s: f64,
+}
+
+/// A file of subtitles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SubtitleReport {
+    /// Language tag; `None` if the playlist does not say.
+    pub language: Option<String>,
+    /// The rendition's name; empty if the playlist does not say.
+    pub name: String,
+    /// The file: WebVTT (`.vtt`) or TTML (`.ttml`).
+    pub path: PathBuf,
+    /// Cues written.
+    pub cues: u64,
+    /// Media sequence numbers of the rendition's segments that are not in it.
+    pub missing: Vec<u64>,
 }
 
 /// An input stream that is not in the output.

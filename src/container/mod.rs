@@ -1,10 +1,13 @@
 //! What a segment's bytes are: told from the bytes, never from a name or a content type.
 
+mod adts;
 mod id3;
 mod mp4;
+mod span;
 mod watch;
 
-pub(crate) use mp4::{InitPrefix, init_prefix};
+pub(crate) use mp4::{InitPrefix, box_header, init_prefix};
+pub(crate) use span::Span;
 pub(crate) use watch::{Structure, Watch};
 
 /// Bytes of a segment's start that [`sniff`] wants to see; fewer only where the segment is shorter.

@@ -8,14 +8,14 @@ const FIRST_BOXES: [&[u8; 4]; 13] = [
 
 /// A box header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BoxHeader {
-    pub(super) kind: [u8; 4],
+pub(crate) struct BoxHeader {
+    pub(crate) kind: [u8; 4],
     /// Bytes of header and body; 0 means up to the end of the file.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 /// The header at the start of the bytes; `None` if there are too few, or the size contradicts itself.
-pub(super) fn box_header(bytes: &[u8]) -> Option<BoxHeader> {
+pub(crate) fn box_header(bytes: &[u8]) -> Option<BoxHeader> {
     let [a, b, c, d, kind @ ..] = *bytes.first_chunk::<8>()?;
     match u32::from_be_bytes([a, b, c, d]) {
         1 => {

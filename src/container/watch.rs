@@ -4,7 +4,7 @@
 //! what the container promised and did not keep.
 
 use super::mp4::box_header;
-use super::{Container, TS_SYNC};
+use super::{Container, TS_SYNC, adts};
 
 /// How a segment's structure ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub(crate) enum Watch {
         header: Vec<u8>,
         endless: bool,
         broken: bool,
+        /// A `moof` was met whose `mdat` was not.
+        awaits_media: bool,
     },
     Adts {
         remaining: u64,
@@ -49,7 +51,13 @@ impl Watch {
     pub(crate) fn new(container: Container) -> Self {
         match container {
             Container::MpegTs { packet_bytes } => Self::Ts { packet_bytes, offset: 0, bad_packets: 0 },
-            Container::Mp4 => Self::Mp4 { remaining: 0, header: Vec::with_capacity(16), endless: false, broken: false },
+            Container::Mp4 => Self::Mp4 {
+                remaining: 0,
+                header: Vec::with_capacity(16),
+                endless: false,
+                broken: false,
+                awaits_media: false,
+            },
             Container::Adts => Self::Adts { remaining: 0, header: Vec::with_capacity(7), lost: false },
             Container::Mp3 | Container::Ac3 | Container::Eac3 => Self::Nothing,
         }
@@ -65,7 +73,7 @@ impl Watch {
                     bytes.iter().skip(first).step_by(*packet_bytes).filter(|b| **b != TS_SYNC).count() as u64;
                 *offset = (*offset + bytes.len()) % *packet_bytes;
             }
-            Self::Mp4 { remaining, header, endless, broken } => {
+            Self::Mp4 { remaining, header, endless, broken, awaits_media } => {
                 while !bytes.is_empty() && !*endless && !*broken {
                     bytes = skip(bytes, remaining);
                     let Some((first, rest)) = bytes.split_first() else { break };
@@ -74,7 +82,13 @@ impl Watch {
                     // A header is 8 bytes, or 16 where it says that the size follows.
                     let wanted = if header.get(..4) == Some(&[0, 0, 0, 1]) { 16 } else { 8 };
                     if header.len() == wanted {
-                        match box_header(header) {
+                        let found = box_header(header);
+                        match found.map(|h| h.kind).as_ref() {
+                            Some(b"moof") => *awaits_media = true,
+                            Some(b"mdat") => *awaits_media = false,
+                            _ => {}
+                        }
+                        match found {
                             Some(h) if h.size > 0 => *remaining = h.size - wanted as u64,
                             Some(_) => *endless = true,
                             None => *broken = true,
@@ -89,13 +103,11 @@ impl Watch {
                     let Some((first, rest)) = bytes.split_first() else { break };
                     header.push(*first);
                     bytes = rest;
-                    if let Some(h) = header.first_chunk::<7>() {
-                        let length = u64::from(h[3] & 3) << 11 | u64::from(h[4]) << 3 | u64::from(h[5]) >> 5;
-                        if h[0] == 0xff && h[1] & 0xf6 == 0xf0 && length >= 7 {
-                            *remaining = length - 7;
-                        } else {
+                    if let Some(h) = header.first_chunk() {
+                        match adts::frame(h) {
+                            Some(frame) => *remaining = frame.length - adts::HEADER_BYTES as u64,
                             // A tag or junk between frames: the demuxer finds the next frame, this does not.
-                            *lost = true;
+                            None => *lost = true,
                         }
                         header.clear();
                     }
@@ -119,6 +131,11 @@ impl Watch {
             }
             _ => Structure::Whole,
         }
+    }
+
+    /// The end came after a fragment's list of samples and before the samples.
+    pub(crate) fn awaits_media(&self) -> bool {
+        matches!(self, Self::Mp4 { awaits_media: true, .. })
     }
 }
 
@@ -159,6 +176,16 @@ mod tests {
                 let seen = structure(Container::MpegTs { packet_bytes }, &bytes, piece);
                 prop_assert_eq!(seen, Structure::Damaged { bad_packets: 1 });
             }
+        }
+    }
+
+    #[test]
+    fn a_fragment_without_its_media_is_seen() {
+        let bytes = b"\0\0\0\x09moof1\0\0\0\x09mdat1";
+        for (end, awaits) in [(0, false), (9, true), (18, false)] {
+            let mut watch = Watch::new(Container::Mp4);
+            watch.feed(&bytes[..end]);
+            assert_eq!((watch.finish(), watch.awaits_media()), (Structure::Whole, awaits), "{end}");
         }
     }
 

@@ -3,14 +3,18 @@
 use std::io::Read;
 
 use super::wanted::{Kind, Wanted};
-use crate::container::{SNIFF_BYTES, Structure, Watch, sniff};
+use crate::container::{Container, InitPrefix, SNIFF_BYTES, Span, Structure, Watch, init_prefix, sniff};
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{Body, Fetched, Whole};
+use crate::net::{Body, Fetched, Whole, decode};
+use crate::time::Nanos;
 use crate::workspace::{Store, Stored, Storing};
 
 const READ_BYTES: usize = 64 << 10;
-const BLOCK_BYTES: u64 = 16;
 const KEY_BYTES: usize = 16;
+/// No key's answer unpacks to more, in bytes.
+const KEY_ANSWER_BYTES: usize = 64 << 10;
+/// Media may be so much shorter than announced, or by a tenth, and pass for whole.
+const SHORT: Nanos = Nanos::from_ms(300);
 
 /// A key on its way into memory.
 #[derive(Default)]
@@ -31,7 +35,11 @@ impl Body for KeyBody {
         Ok(())
     }
 
-    fn judge(&mut self, _: &Fetched) -> Result<()> {
+    fn judge(&mut self, fetched: &Fetched) -> Result<()> {
+        if let Some(encoding) = &fetched.encoding {
+            let rejected = |e: Error| e.of_kind(ErrorKind::Key).within("key rejected");
+            self.0 = decode(encoding, std::mem::take(&mut self.0), KEY_ANSWER_BYTES).map_err(rejected)?;
+        }
         if self.0.len() == KEY_BYTES {
             return Ok(());
         }
@@ -82,32 +90,61 @@ impl<'a> FileBody<'a> {
 
     /// Only the connection's end told that this is all. A body that ends in the middle of something is asked for
     /// again; where it ends there again, that is what the server has.
-    fn judge_end(&mut self) -> Result<()> {
+    fn judge_end(&mut self, fetched: &Fetched) -> Result<()> {
         let length = self.storing.len();
-        if self.is_complete()? || self.cut_at == Some(length) {
+        if self.cut_at == Some(length) || self.proves_complete(fetched)? {
             return Ok(());
         }
         self.cut_at = Some(length);
-        Err(Error::new(ErrorKind::Network, format!("the connection ended after {length} bytes, which are not all"))
+        Err(Error::new(ErrorKind::Network, format!("the connection ended after {length} bytes, which may not be all"))
             .with_hint("try again"))
     }
 
-    fn is_complete(&self) -> Result<bool> {
-        if matches!(self.wanted.kind, Kind::Segment { encrypted: true } | Kind::Init { encrypted: true }) {
-            return Ok(self.storing.len().is_multiple_of(BLOCK_BYTES));
-        }
-        let Ok(found) = sniff(&self.head) else { return Ok(true) };
-        let mut watch = Watch::new(found.container);
+    /// The bytes themselves tell that nothing is missing. Most kinds do not.
+    fn proves_complete(&self, fetched: &Fetched) -> Result<bool> {
+        let is_init = match self.wanted.kind {
+            _ if fetched.whole == Whole::Instead => return Ok(false),
+            Kind::Segment { encrypted: false } => false,
+            Kind::Init { encrypted: false } => true,
+            Kind::Segment { .. } | Kind::Init { .. } | Kind::Text | Kind::Key => return Ok(false),
+        };
+        let Ok(found) = sniff(&self.head) else { return Ok(false) };
+        let (mut watch, mut span) = (Watch::new(found.container), Span::new(found.container));
         let mut file = self.storing.reader(self.store)?;
         std::io::copy(&mut (&mut file).take(found.skip as u64), &mut std::io::sink()).map_err(unreadable)?;
         let mut buffer = vec![0; READ_BYTES];
         loop {
             match file.read(&mut buffer).map_err(unreadable)? {
                 0 => break,
-                n => watch.feed(&buffer[..n]),
+                n => {
+                    watch.feed(&buffer[..n]);
+                    span.feed(&buffer[..n]);
+                }
             }
         }
-        Ok(watch.finish() == Structure::Whole)
+        let span = span.finish();
+        if watch.finish() != Structure::Whole || watch.awaits_media() || span.is_open {
+            return Ok(false);
+        }
+        Ok(match (found.container, self.wanted.duration, span.duration) {
+            (Container::Mp4, ..) => !is_init || init_prefix(&self.head, true) != InitPrefix::None,
+            (_, Some(announced), Some(held)) => announced.minus(held) <= SHORT.max(Nanos(announced.0 / 10)),
+            // Without EXTINF the structure is all there is.
+            (_, None, Some(_)) => true,
+            (_, _, None) => is_init,
+        })
+    }
+
+    /// Packed bytes are unpacked as a segment is read: those of a part, and what is encrypted, would not come out.
+    fn judge_encoding(&self, fetched: &Fetched) -> Result<()> {
+        let Some(encoding) = &fetched.encoding else { return Ok(()) };
+        let is = |name: &str| encoding.eq_ignore_ascii_case(name);
+        let unpacked = self.wanted.kind == (Kind::Segment { encrypted: false }) && self.wanted.range.is_none();
+        if is("identity") || (unpacked && (is("gzip") || is("x-gzip"))) {
+            return Ok(());
+        }
+        let message = format!("the server packed it as \"{encoding}\", which was not asked for");
+        Err(Error::new(ErrorKind::Unsupported, message))
     }
 }
 
@@ -132,15 +169,11 @@ impl Body for FileBody<'_> {
     }
 
     fn judge(&mut self, fetched: &Fetched) -> Result<()> {
-        if let Some(encoding) = fetched.encoding.as_deref().filter(|e| !matches!(*e, "gzip" | "x-gzip" | "identity")) {
-            let message = format!("the server packed it as \"{encoding}\", which was not asked for");
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        }
+        self.judge_encoding(fetched)?;
         // Of a whole resource instead of a part, the part may be anywhere.
-        if fetched.whole == Whole::Instead {
-            return Ok(());
+        if fetched.whole == Whole::AsAsked {
+            self.judge_content()?;
         }
-        self.judge_content()?;
-        if fetched.framed { Ok(()) } else { self.judge_end() }
+        if fetched.framed { Ok(()) } else { self.judge_end(fetched) }
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::body::{FileBody, KeyBody};
-use super::wanted::{Kind, Wanted};
+use super::wanted::{Kind, Wanted, without_query};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{Client, Network, Request};
@@ -23,8 +23,11 @@ use crate::workspace::{Store, Stored};
 
 /// A key's answer is read up to this size in bytes: enough to tell what is no key.
 const KEY_BYTES: u64 = 64 << 10;
+const WITHOUT_IT: &str = "check the playlist's URL, or go on without it with --on-gap skip";
 /// How often progress is told, and looked for.
 const TICK: Duration = Duration::from_millis(200);
+/// A download of which nothing came for so long has stalled, as far as others are concerned.
+const STALLED: Duration = Duration::from_secs(1);
 /// How long a wait goes on before it looks at the cancel token.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -79,10 +82,13 @@ struct Shared {
     stop: CancelToken,
     /// URLs of which parts are wanted: what the first answer said of parts.
     parted: HashMap<Url, tokio::sync::Mutex<Parts>>,
-    refreshed: OnceCell<Vec<Vec<Segment>>>,
+    /// Loaded once, however that ended.
+    refreshed: OnceCell<Result<Vec<Vec<Segment>>>>,
     /// Whether what another query brought may be taken for the same: asked once.
     same: OnceCell<bool>,
     started: Instant,
+    /// The merge's token, whose time limit does not count what it waits.
+    merging: std::sync::OnceLock<CancelToken>,
 }
 
 struct State {
@@ -92,6 +98,10 @@ struct State {
     /// Why nothing more comes.
     failed: Option<Error>,
     progress: Progress,
+    /// How many are not waited for any more.
+    settled: usize,
+    /// How long the merge waited in all.
+    waited: Duration,
     /// No transfer goes on any more.
     ended: bool,
 }
@@ -125,6 +135,8 @@ impl Download {
             reached: 0,
             failed: None,
             progress: Progress { total, ..Progress::default() },
+            settled: 0,
+            waited: Duration::ZERO,
             ended: false,
         };
         let shared = Arc::new(Shared {
@@ -139,6 +151,7 @@ impl Download {
             refreshed: OnceCell::new(),
             same: OnceCell::new(),
             started: Instant::now(),
+            merging: std::sync::OnceLock::new(),
         });
         network.spawn(drive(shared.clone()))?;
         Ok(Self { shared, _network: network.clone() })
@@ -174,24 +187,41 @@ impl Download {
         })
     }
 
-    /// Blocks until all is there, or enough to know that it will not be.
-    pub(crate) fn wait_for_all(&self) -> Result<()> {
-        {
-            let mut state = self.shared.state();
-            state.reached = self.shared.wanted.len();
-        }
+    /// Blocks until all is there, or enough to know that it will not be. `stalled` hears when nothing comes any more
+    /// for a while, and when it comes again.
+    pub(crate) fn wait_for_all(&self, stalled: &mut dyn FnMut(bool)) -> Result<()> {
+        self.shared.state().reached = self.shared.wanted.len();
         self.shared.moved.notify_one();
+        let (mut bytes, mut advanced, mut told) = (0, Instant::now(), false);
         let mut state = self.shared.state();
         loop {
             if let Some(error) = &state.failed {
                 return Err(error.replica());
             }
-            if !state.slots.iter().any(|slot| matches!(slot, Slot::Waiting)) {
+            if state.settled == state.slots.len() {
                 return Ok(());
             }
             self.shared.settings.cancel.check()?;
             state = self.shared.sleep(state);
+            let now = self.shared.settings.client.counts().bytes;
+            if now != bytes {
+                (bytes, advanced) = (now, Instant::now());
+            }
+            if told != (advanced.elapsed() >= STALLED) {
+                told = !told;
+                stalled(told);
+            }
         }
+    }
+
+    /// Time that a caller waits here does not count for the limit of this token, from now on.
+    pub(crate) fn waits_for_free(&self, token: &CancelToken) {
+        self.shared.merging.get_or_init(|| token.clone());
+    }
+
+    /// How long callers waited.
+    pub(crate) fn waited(&self) -> Duration {
+        self.shared.state().waited
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -224,7 +254,13 @@ impl Download {
                 return Err(error.replica());
             }
             self.shared.settings.cancel.check()?;
+            let since = Instant::now();
             state = self.shared.sleep(state);
+            let waited = since.elapsed();
+            state.waited += waited;
+            if let Some(token) = self.shared.merging.get() {
+                token.extend(waited);
+            }
         }
     }
 }
@@ -251,7 +287,13 @@ struct Ending<'a>(&'a Shared);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.0.state().ended = true;
+        let mut state = self.0.state();
+        state.ended = true;
+        // Whoever still waits must not do so for ever, should a panic have been the end.
+        if state.failed.is_none() && state.settled < state.slots.len() {
+            state.failed = Some(Error::new(ErrorKind::Internal, "the download ended before all was there"));
+        }
+        drop(state);
         self.0.changed.notify_all();
     }
 }
@@ -277,6 +319,7 @@ impl Shared {
 
     fn settle(&self, n: usize, outcome: Result<Slot>) {
         let mut state = self.state();
+        state.settled += 1;
         match outcome {
             Ok(slot) => {
                 state.progress.done += u64::from(self.wanted[n].is_kept());
@@ -308,6 +351,12 @@ impl Shared {
     fn named(&self, n: usize, error: Error) -> Error {
         let wanted = &self.wanted[n];
         let name = Location::Http(wanted.url.clone()).display();
+        // What the playlist lists and the server does not have is corrupt input rather than a wrong argument.
+        let error = match (error.kind(), wanted.kind) {
+            (_, Kind::Key) => error,
+            (ErrorKind::NotFound, _) => error.of_kind(ErrorKind::Media).with_hint(WITHOUT_IT),
+            _ => error,
+        };
         match wanted.kind {
             Kind::Segment { .. } | Kind::Text => error.with_segment(wanted.media_sequence, name),
             Kind::Init { .. } => error.within(format_args!("init section {name}")),
@@ -318,12 +367,21 @@ impl Shared {
     /// Where a resource is by now: its playlist may have been loaded once more.
     fn url(&self, n: usize) -> Url {
         let wanted = &self.wanted[n];
-        let fresh = self.refreshed.get().and_then(|lists| lists.get(wanted.input));
+        let fresh = self.refreshed.get().and_then(|lists| lists.as_ref().ok()?.get(wanted.input));
         let segment = fresh.and_then(|list| list.iter().find(|s| s.media_sequence == wanted.media_sequence));
         let location = segment.and_then(|segment| match wanted.kind {
-            Kind::Segment { .. } | Kind::Text => Some(&segment.location),
-            Kind::Init { .. } => segment.init.as_ref().map(|init| &init.location),
-            Kind::Key => segment.keys().find_map(|key| key.location.as_ref()),
+            Kind::Segment { .. } | Kind::Text if segment.byte_range == wanted.range => Some(&segment.location),
+            Kind::Segment { .. } | Kind::Text => None,
+            Kind::Init { .. } => {
+                segment.init.as_ref().filter(|init| init.byte_range == wanted.range).map(|init| &init.location)
+            }
+            // A segment may name several.
+            Kind::Key => {
+                let path = without_query(&wanted.url);
+                let is_it = |location: &&Location| matches!(location, Location::Http(u) if without_query(u) == path);
+                let keys = || segment.keys().filter_map(|key| key.location.as_ref());
+                keys().find(is_it).or_else(|| keys().next())
+            }
         });
         match location {
             Some(Location::Http(url)) => url.clone(),
@@ -332,8 +390,13 @@ impl Shared {
     }
 
     /// Fetches one resource, from the run before if that is possible.
-    async fn one(&self, n: usize) -> Result<Slot> {
+    async fn one(self: &Arc<Self>, n: usize) -> Result<Slot> {
         if let Some(stored) = self.recall(n).await {
+            // Other parts of it need not be asked for.
+            let parts = self.parted.get(&self.wanted[n].url).filter(|_| stored.whole);
+            if let Some(parts) = parts {
+                *parts.lock().await = Parts::Whole(stored);
+            }
             self.state().progress.resumed += 1;
             return Ok(Slot::Stored(stored));
         }
@@ -355,28 +418,39 @@ impl Shared {
             let panicked = |_| Error::new(ErrorKind::Internal, "loading the playlist again panicked");
             tokio::task::spawn_blocking(move || refresh()).await.map_err(panicked)?
         };
-        self.refreshed.get_or_try_init(load).await.map(|_| ())
+        self.refreshed.get_or_init(load).await.as_ref().map(|_| ()).map_err(Error::replica)
     }
 
-    async fn recall(&self, n: usize) -> Option<Stored> {
+    async fn recall(self: &Arc<Self>, n: usize) -> Option<Stored> {
         let wanted = &self.wanted[n];
         if !wanted.is_kept() || !self.settings.store.has_left() {
             return None;
         }
-        if let Some(stored) = self.settings.store.recall(wanted.key, Some(wanted.exact())) {
+        if let Some(stored) = self.verified(n, Some(wanted.exact())).await {
             return Some(stored);
         }
-        let stored = self.settings.store.recall(wanted.key, None).filter(|_| wanted.unique)?;
+        if !wanted.unique {
+            return None;
+        }
+        let stored = self.verified(n, None).await?;
         // A query may be a token, which changes, or name the media itself.
-        let same = self.same.get_or_init(|| async {
-            let size = self.settings.client.size(&wanted.url).await;
+        let same = self.same.get_or_try_init(async || {
+            let size = self.settings.client.size(&wanted.url).await?;
             let end = wanted.range.map(|range| range.offset.saturating_add(range.length));
-            match (stored.whole, end) {
+            Ok::<_, Error>(match (stored.whole, end) {
                 (false, Some(end)) => size.is_some_and(|size| end <= size),
                 _ => size == Some(stored.length),
-            }
+            })
         });
-        (*same.await).then_some(stored)
+        // What cannot be told for now is asked again for the next.
+        same.await.is_ok_and(|same| *same).then_some(stored)
+    }
+
+    /// What the run before left. Reading it must not keep transfers waiting.
+    async fn verified(self: &Arc<Self>, n: usize, exact: Option<u64>) -> Option<Stored> {
+        let this = self.clone();
+        let look = move || this.settings.store.recall(this.wanted[n].key, exact);
+        tokio::task::spawn_blocking(look).await.ok().flatten()
     }
 
     async fn fetch(&self, n: usize, url: Url) -> Result<Slot> {

@@ -4,6 +4,8 @@ mod body;
 mod cbc;
 mod download;
 mod policy;
+#[cfg(test)]
+mod tests;
 mod wanted;
 mod web;
 

@@ -60,6 +60,7 @@ pub(crate) struct Sequence<'a> {
 }
 
 /// All that sequences need from the web: each resource once, by the time of the segment that needs it first.
+/// Subtitles come before all else, as a job reads them before it merges.
 pub(crate) fn wanted(sequences: &[Sequence<'_>]) -> Vec<Wanted> {
     let shape = shape(sequences);
     let mut found: Vec<(Nanos, Wanted)> = Vec::new();
@@ -73,6 +74,7 @@ pub(crate) fn wanted(sequences: &[Sequence<'_>]) -> Vec<Wanted> {
                     let (key, media_sequence) = (key(shape, kind, url, range), segment.media_sequence);
                     let duration = segment.duration.filter(|_| matches!(kind, Kind::Segment { .. }));
                     let url = url.clone();
+                    let at = if sequence.is_text { Nanos(i64::MIN) } else { at };
                     found.push((at, Wanted { kind, url, range, input, media_sequence, duration, key, unique: true }));
                 }
             };

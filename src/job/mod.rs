@@ -3,6 +3,7 @@
 mod meter;
 mod prepared;
 mod publish;
+mod subtitles;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::time::Instant;
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Observer;
+use crate::event::{Event, Observer};
 use crate::fetch::Web;
 use crate::input::{Input, Output};
 use crate::net::Network;
@@ -20,8 +21,11 @@ use crate::pipeline::Teller;
 use crate::plan::{Purpose, plan};
 use crate::report::Report;
 use crate::workspace::{self, Workspace};
-use prepared::{Prepared, Target, identity};
+use prepared::{Target, identity};
 use publish::PartFiles;
+use subtitles::Subtitles;
+
+pub(crate) use prepared::Prepared;
 
 /// One merge: an input, an output and what to do on the way.
 #[must_use = "a job does nothing until it is run"]
@@ -59,7 +63,8 @@ impl Job {
         self
     }
 
-    /// Who hears of the job's events; by default nobody. Called on the thread that runs the job.
+    /// Who hears of the job's events; by default nobody. Called on the thread that runs the job, and for
+    /// [`Event::Downloading`](crate::Event::Downloading) on the network's.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
         self
@@ -76,7 +81,7 @@ impl Job {
     ///
     /// # Errors
     /// One error, with the segment and stream at fault where there is one. The output's path is then as it
-    /// was, and no temporary file is left, unless [`Options::keep_temp`] says so.
+    /// was, and of temporary files only a download is left that the next run of the job goes on with.
     ///
     /// - `Exists`, `CannotCreate`: the output, or a workspace, before anything is read.
     /// - `NotFound`, `Denied`: the input, or a file that it names and may not.
@@ -86,24 +91,21 @@ impl Job {
     /// - `Io`, `DiskFull`: reading and writing.
     /// - `Cancelled`: the token was cancelled.
     /// - `Internal`: a fault of avweld, a panic in the job included.
+    /// - `Network`, `Timeout`, `Forbidden`: the web; see [`Error::is_retryable`].
     pub fn run(self) -> Result<Report> {
         let cancel = self.cancel.clone();
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.run_inside())).unwrap_or_else(|panic| {
-            let what = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            Err(Error::new(ErrorKind::Internal, format!("panic: {}", what.unwrap_or("of an unknown kind")))
-                .with_hint("this is a fault of avweld: please report it"))
-        });
-        // Inside libav a cancellation can surface as any error.
-        outcome.map_err(|e| if cancel.is_cancelled() { Error::cancelled().or_worse(cancelled_or(e)) } else { e })
-    }
-
-    fn run_inside(self) -> Result<Report> {
-        let network = Network::new(&self.options.network);
-        self.prepare(&network)?.merge()
+        guarded(&cancel, || {
+            let network = Network::new(&self.options.network);
+            let mut prepared = self.prepare(&network)?;
+            if let Err(error) = prepared.begin_download() {
+                return Err(prepared.give_up(error));
+            }
+            prepared.merge()
+        })
     }
 
     /// All that comes before the first media: the output refused if it must be, the input planned, a workspace
-    /// opened, and the download begun. Blocks on playlists.
+    /// opened. Blocks on playlists.
     pub(crate) fn prepare(self, network: &Network) -> Result<Prepared> {
         let started = Instant::now();
         self.cancel.check()?;
@@ -118,7 +120,10 @@ impl Job {
         if self.options.network.tls_verification == TlsVerification::Off {
             tell.warn("certificates are not checked: anybody on the way can read and change what comes");
         }
-        let plan = plan(&self.input, &self.options, Purpose::Merge, &web)?;
+        let mut plan = plan(&self.input, &self.options, Purpose::Merge, &web)?;
+        if matches!(target, Target::Stream(_)) {
+            Subtitles::leave_out(&mut plan.subtitles, &mut tell);
+        }
         let wanted = plan.wanted();
         let purpose = workspace::Purpose {
             identity: if wanted.is_empty() { 0 } else { identity(&self.input, &target) },
@@ -129,22 +134,20 @@ impl Job {
         for warning in &plan.warnings {
             tell.warn(warning.clone());
         }
-        let mut this = Prepared {
+        Ok(Prepared {
+            input: self.input,
             options: self.options,
             cancel: self.cancel,
             format,
             tell,
             target,
             plan,
-            workspace,
+            wanted,
             download: None,
+            workspace,
             web,
             started,
-        };
-        if !wanted.is_empty() {
-            this.begin_download(self.input, wanted)?;
-        }
-        Ok(this)
+        })
     }
 
     /// By the option, by the output's extension, or MP4.
@@ -162,7 +165,34 @@ impl Job {
         }
     }
 
-    fn label(&self) -> String {
+    /// What cancels it.
+    pub(crate) fn token(&self) -> &CancelToken {
+        &self.cancel
+    }
+
+    /// The path of its output, if it has one.
+    pub(crate) fn output_path(&self) -> Option<&Path> {
+        match &self.output {
+            Output::Path(path) => Some(path),
+            Output::Writer(_) => None,
+        }
+    }
+
+    /// As part of a service: with its token, its ears, and its folder for workspaces where the job names none.
+    pub(crate) fn joined(mut self, token: CancelToken, ears: Arc<dyn Observer>, temp_dir: Option<&Path>) -> Self {
+        self.observer = Some(match self.observer {
+            Some(own) => Arc::new(move |event: &Event| {
+                own.on_event(event);
+                ears.on_event(event);
+            }),
+            None => ears,
+        });
+        self.options.temp_dir = self.options.temp_dir.or(temp_dir.map(Path::to_owned));
+        self.cancel = token;
+        self
+    }
+
+    pub(crate) fn label(&self) -> String {
         let of_path = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         match (&self.name, &self.output) {
             (Some(name), _) => name.clone(),
@@ -170,6 +200,17 @@ impl Job {
             (None, Output::Writer(_)) => "-".to_owned(),
         }
     }
+}
+
+/// Runs a part of a job: a panic in it is its error, and so is a cancellation, as whatever error it surfaced.
+pub(crate) fn guarded<T>(cancel: &CancelToken, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let what = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Err(Error::new(ErrorKind::Internal, format!("panic: {}", what.unwrap_or("of an unknown kind")))
+            .with_hint("this is a fault of avweld: please report it"))
+    });
+    // Inside libav a cancellation can surface as any error.
+    outcome.map_err(|e| if cancel.is_cancelled() { cancelled_or(e) } else { e })
 }
 
 /// A cancelled job's error: the cancellation, unless something real went wrong before.

@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::cancelled_or;
 use super::meter::Meter;
 use super::publish::PartFiles;
+use super::subtitles::Subtitles;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -23,15 +25,18 @@ use crate::workspace::Workspace;
 /// Resources that are fetched ahead of the merge, for each that may be in flight.
 const AHEAD: usize = 8;
 
-/// A job whose plan is made, and whose download goes on.
+/// A job whose plan is made.
 pub(crate) struct Prepared {
+    pub(super) input: Input,
     pub(super) options: Options,
     pub(super) cancel: CancelToken,
     pub(super) format: Format,
     pub(super) tell: Teller,
     pub(super) target: Target,
     pub(super) plan: Plan,
-    /// `None` where all is local. Stands before the workspace, which its files are in.
+    /// What comes from the web.
+    pub(super) wanted: Vec<Wanted>,
+    /// Once it has begun. Stands before the workspace, which its files are in.
     pub(super) download: Option<Arc<Download>>,
     pub(super) workspace: Workspace,
     pub(super) web: Web,
@@ -39,14 +44,25 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn begin_download(&mut self, input: Input, wanted: Vec<Wanted>) -> Result<()> {
+    /// Something comes from the web.
+    pub(crate) fn needs_download(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// Begins to fetch what comes from the web, if anything does.
+    pub(crate) fn begin_download(&mut self) -> Result<()> {
+        if self.wanted.is_empty() {
+            return Ok(());
+        }
+        let input = self.input.clone();
         // A playlist that is not on the web stays as it is, however often it is read.
         let refresh = matches!(input, Input::Paths(_)) && input.url().is_some();
         let refresh = refresh.then(|| {
             let (options, web) = (self.options.clone(), self.web.clone());
             Arc::new(move || {
                 let plan = plan(&input, &options, Purpose::Merge, &web)?;
-                Ok(plan.inputs.into_iter().map(|listed| listed.playlist.segments).collect())
+                let sequences = plan.inputs.into_iter().chain(plan.subtitles);
+                Ok(sequences.map(|listed| listed.playlist.segments).collect())
             }) as Refresh
         });
         let listener = self.tell.observer().map(|observer| {
@@ -62,15 +78,57 @@ impl Prepared {
             refresh,
             listener,
         };
-        let download = Arc::new(Download::start(&self.web.network, wanted, settings)?);
-        self.plan.inputs.iter().for_each(|listed| listed.fetcher.take_from(&download));
+        let download = Arc::new(Download::start(&self.web.network, std::mem::take(&mut self.wanted), settings)?);
+        let sequences = self.plan.inputs.iter().chain(&self.plan.subtitles);
+        sequences.for_each(|listed| listed.fetcher.take_from(&download));
         self.download = Some(download);
         Ok(())
     }
 
+    /// Blocks until all that comes from the web is there. `stalled` hears when nothing comes any more for a while, and
+    /// when it comes again.
+    pub(crate) fn wait_for_download(&self, stalled: &mut dyn FnMut(bool)) -> Result<()> {
+        match &self.download {
+            Some(download) => download.wait_for_all(stalled),
+            None => Ok(()),
+        }
+    }
+
+    /// The job fails: ends its download, and keeps its workspace where the next run can go on with it.
+    pub(crate) fn give_up(&self, error: Error) -> Error {
+        let Some(download) = &self.download else { return error };
+        download.stop();
+        // Else the hint below would be on an error that nobody is told.
+        let error = if self.cancel.is_cancelled() { cancelled_or(error) } else { error };
+        let done = download.progress().done;
+        let resumable = error.is_retryable() || error.kind() == ErrorKind::Cancelled || self.cancel.is_cancelled();
+        if done == 0 || !resumable {
+            return error;
+        }
+        self.workspace.keep();
+        error.with_further_hint(format!("run it again to go on: {done} segments are kept"))
+    }
+
+    /// The folder of its workspace.
+    pub(crate) fn workspace(&self) -> &Path {
+        self.workspace.path()
+    }
+
     /// Merges what comes, verifies and publishes it. Blocks; waits for what is still to come.
-    pub(crate) fn merge(self) -> Result<Report> {
-        let Self { options, cancel, format, mut tell, mut target, plan, download, workspace, web, started } = self;
+    pub(crate) fn merge(mut self) -> Result<Report> {
+        let cancel = self.cancel.limited(self.options.merge_timeout);
+        if let Some(download) = &self.download {
+            download.waits_for_free(&cancel);
+        }
+        match self.write(&cancel) {
+            Ok(report) => Ok(report),
+            Err(error) => Err(self.give_up(error)),
+        }
+    }
+
+    fn write(&mut self, cancel: &CancelToken) -> Result<Report> {
+        let Self { options, format, tell, target, plan, .. } = self;
+        let format = *format;
         let (segments, duration) = (plan.segments(), plan.duration());
         let extent = Extent { duration, bytes: plan.size_bytes() };
         tell.segments_total = segments;
@@ -84,62 +142,60 @@ impl Prepared {
             extent,
             can_restart: matches!(target, Target::Files(_)),
         };
+        let subtitles = match &*target {
+            Target::Files(files) => Subtitles::read(std::mem::take(&mut plan.subtitles), options, files, tell, cancel)?,
+            Target::Stream(_) => Subtitles::default(),
+        };
+        let main = plan.inputs.first().map(|listed| listed.playlist.segments.clone()).unwrap_or_default();
+        let workspace = self.workspace.path();
         let planned = |listed: Listed| PlannedInput {
             role: listed.track_role.clone(),
-            source: listed.into_source(&options, workspace.path()),
+            source: listed.into_source(options, workspace),
         };
-        let inputs = plan.inputs.into_iter().map(planned).collect();
-        let finish = || {
-            let merged = pipeline::merge(inputs, &settings, &mut |n| target.sink(n), &mut tell, &cancel);
-            let merged = merged.map_err(|e| {
-                // Of a stream nobody knows what it is written to.
-                if e.kind() == ErrorKind::DiskFull && matches!(target, Target::Files(_)) {
-                    e.with_hint(format!("about {} bytes are needed in the output's folder", extent.bytes))
-                } else {
-                    e
-                }
-            })?;
-            let outputs = target.outputs();
-            let mut size_bytes = 0;
-            for (part, output) in merged.parts.iter().zip(&outputs) {
-                size_bytes += check(part, output, format, &mut tell, &cancel)?;
+        let inputs = plan.inputs.drain(..).map(planned).collect();
+        let merged = pipeline::merge(inputs, &settings, &mut |n| target.sink(n), tell, cancel).map_err(|e| {
+            // Of a stream nobody knows what it is written to.
+            if e.kind() == ErrorKind::DiskFull && matches!(target, Target::Files(_)) {
+                e.with_hint(format!("about {} bytes are needed in the output's folder", extent.bytes))
+            } else {
+                e
             }
-            // From here on the file is there, whatever comes: a cancellation is looked at once more before.
-            cancel.check()?;
-            target.publish()?;
-            Ok((merged, outputs, size_bytes))
-        };
-        let finished = finish();
-        let progress = download.as_ref().map(|download| {
-            download.stop();
-            download.progress()
-        });
-        let (merged, outputs, size_bytes) = finished.map_err(|error: Error| {
-            let done = progress.map_or(0, |progress| progress.done);
-            let resumable = error.is_retryable() || error.kind() == ErrorKind::Cancelled || cancel.is_cancelled();
-            if done == 0 || !resumable {
-                return error;
-            }
-            workspace.keep();
-            error.with_hint(format!("run it again to go on: {done} segments are kept"))
         })?;
+        let outputs = target.outputs();
+        tell.bytes_in += subtitles.bytes();
+        let subtitles = match target {
+            Target::Files(files) => subtitles.write(&main, &merged.parts, files, tell)?,
+            Target::Stream(_) => Vec::new(),
+        };
+        let mut size_bytes = 0;
+        for (part, output) in merged.parts.iter().zip(&outputs) {
+            size_bytes += check(part, output, format, tell, cancel)?;
+        }
+        // From here on the file is there, whatever comes: a cancellation is looked at once more before.
+        cancel.check()?;
+        target.publish()?;
         if !matches!(target, Target::Stream(_)) {
             for output in &outputs {
                 let size_bytes = output.metadata().map_or(0, |m| m.len());
                 tell.event(|job| Event::Published { job, output: output.clone(), size_bytes });
             }
         }
-        let total = started.elapsed().as_secs_f64();
-        let elapsed_s =
-            Elapsed { download: progress.map_or(0.0, |progress| progress.elapsed.as_secs_f64()), merge: total, total };
-        let counts = web.client.counts();
+        let progress = self.download.as_ref().map(|download| download.progress());
+        let waited = self.download.as_ref().map_or(0.0, |download| download.waited().as_secs_f64());
+        let total = self.started.elapsed().as_secs_f64();
+        let elapsed_s = Elapsed {
+            download: progress.map_or(0.0, |progress| progress.elapsed.as_secs_f64()),
+            merge: (total - waited).max(0.0),
+            total,
+        };
+        let counts = self.web.client.counts();
         let downloaded = Downloaded {
             requests: counts.requests,
             retries: counts.retries,
             bytes: counts.bytes,
             resumed_segments: progress.map_or(0, |progress| progress.resumed),
         };
-        Ok(report(merged, outputs, size_bytes, segments, downloaded, elapsed_s, tell))
+        Ok(Report { subtitles, ..report(merged, outputs, size_bytes, segments, downloaded, elapsed_s, tell) })
     }
 }
 
@@ -229,7 +285,6 @@ fn check(part: &Part, output: &Path, format: Format, tell: &mut Teller, cancel: 
     file.metadata().map(|m| m.len()).map_err(|e| Error::io("cannot read the output back", e))
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one field of the report")]
 fn report(
     merged: Merged,
     outputs: Vec<PathBuf>,
@@ -237,7 +292,7 @@ fn report(
     planned: u64,
     download: Downloaded,
     elapsed_s: Elapsed,
-    tell: Teller,
+    tell: &mut Teller,
 ) -> Report {
     let tracks =
         merged.parts.iter().flat_map(|part| part.tracks.iter().enumerate()).map(|(index, track)| TrackReport {
@@ -260,6 +315,7 @@ fn report(
         duration_s: merged.parts.iter().map(|part| part.duration.seconds()).sum(),
         segments: SegmentCounts { planned, merged: merged.segments_merged, missing: merged.segments_missing },
         tracks: tracks.collect(),
+        subtitles: Vec::new(),
         discontinuities: merged.discontinuities,
         timestamp_resets: merged.counts.resets,
         duplicate_packets: merged.counts.duplicates,
@@ -267,7 +323,7 @@ fn report(
         dropped_streams: dropped.collect(),
         bytes_in: tell.bytes_in,
         download,
-        warnings: tell.into_warnings(),
+        warnings: tell.take_warnings(),
         elapsed_s,
     }
 }

@@ -1,6 +1,7 @@
 //! The way of a finished file to its final path: verified, on disk, and there in one step.
 
 use std::fs::{self, File, Permissions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -13,6 +14,8 @@ pub(crate) struct PartFiles {
     target: PathBuf,
     existing: Existing,
     parts: Vec<NamedTempFile>,
+    /// What stands beside the parts, with its final path.
+    beside: Vec<(NamedTempFile, PathBuf)>,
     /// Begins their names, so that a later run can tell those that a killed one left.
     prefix: String,
 }
@@ -29,16 +32,15 @@ impl PartFiles {
             let message = format!("cannot create {}: its folder does not exist", target.display());
             return Err(Error::new(ErrorKind::CannotCreate, message).with_hint("create the folder first"));
         }
-        let this = Self { target, existing, parts: Vec::new(), prefix: ".avweld-".to_owned() };
+        let prefix = ".avweld-".to_owned();
+        let this = Self { target, existing, parts: Vec::new(), beside: Vec::new(), prefix };
         this.refuse_existing(&this.target)?;
         Ok(this)
     }
 
-    fn refuse_existing(&self, path: &Path) -> Result<()> {
-        if self.existing == Existing::Refuse && fs::symlink_metadata(path).is_ok() {
-            return Err(exists(path));
-        }
-        Ok(())
+    /// Refuses a path that exists and may not be replaced.
+    pub(crate) fn refuse_existing(&self, path: &Path) -> Result<()> {
+        refuse_existing(path, self.existing)
     }
 
     pub(crate) fn target(&self) -> &Path {
@@ -58,17 +60,28 @@ impl PartFiles {
     /// The n-th part file, opened for writing. Those that had this number or a higher one are removed.
     pub(crate) fn create(&mut self, n: usize) -> Result<File> {
         self.parts.truncate(n);
+        let part = self.temporary()?;
+        let file = part.as_file().try_clone().map_err(|e| cannot_create(&self.target, e))?;
+        self.parts.push(part);
+        Ok(file)
+    }
+
+    fn temporary(&self) -> Result<NamedTempFile> {
         let folder = folder_of(&self.target);
         let mut builder = tempfile::Builder::new();
         builder.prefix(&self.prefix).suffix(".part");
         // As any program's output: by the umask, not private as temporary files are.
         #[cfg(unix)]
         builder.permissions(<Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
-        let failed = |e| cannot_create(&self.target, e);
-        let part = builder.tempfile_in(folder).map_err(failed)?;
-        let file = part.as_file().try_clone().map_err(failed)?;
-        self.parts.push(part);
-        Ok(file)
+        builder.tempfile_in(folder).map_err(|e| cannot_create(&self.target, e))
+    }
+
+    /// A small file that will be published with the parts, under a path in their folder.
+    pub(crate) fn add_beside(&mut self, path: PathBuf, text: &str) -> Result<()> {
+        let file = self.temporary()?;
+        file.as_file().write_all(text.as_bytes()).map_err(|e| Error::io("cannot write the subtitles", e))?;
+        self.beside.push((file, path));
+        Ok(())
     }
 
     /// Final paths of the parts: the target itself, or `NAME.000.mp4`, … where there are several.
@@ -81,31 +94,50 @@ impl PartFiles {
 
     /// Gives the parts their final names; what was there before is replaced in one step, or refused.
     ///
-    /// All data is on disk before the first name appears, and the names are when this returns.
+    /// All data is on disk before the first name appears, and the names are when this returns. The parts come
+    /// last; where one of several names fails, those that were new are taken back.
     pub(crate) fn publish(&mut self) -> Result<()> {
         let targets = self.targets();
-        for target in &targets {
-            self.refuse_existing(target)?;
-        }
-        for part in &self.parts {
-            part.as_file().sync_all().map_err(|e| Error::io("cannot write the output to disk", e))?;
-        }
         let folder = folder_of(&self.target).to_owned();
-        for (part, target) in self.parts.drain(..).zip(&targets) {
-            let persisted = match self.existing {
-                Existing::Refuse => part.persist_noclobber(target),
-                Existing::Overwrite => part.persist(target),
+        let existing = self.existing;
+        let parts = self.parts.drain(..).zip(targets);
+        let files: Vec<(NamedTempFile, PathBuf)> = self.beside.drain(..).chain(parts).collect();
+        for (_, target) in &files {
+            refuse_existing(target, existing)?;
+        }
+        for (file, _) in &files {
+            file.as_file().sync_all().map_err(|e| Error::io("cannot write the output to disk", e))?;
+        }
+        let mut published: Vec<PathBuf> = Vec::new();
+        for (file, target) in files {
+            let persisted = match existing {
+                Existing::Refuse => file.persist_noclobber(&target),
+                Existing::Overwrite => file.persist(&target),
             };
-            persisted.map_err(|e| match e.error.kind() {
-                std::io::ErrorKind::AlreadyExists => exists(target),
-                _ => cannot_create(target, e.error),
-            })?;
+            if let Err(e) = persisted {
+                if existing == Existing::Refuse {
+                    // What cannot be taken back is told of by nothing but its presence.
+                    published.iter().for_each(|path| drop(fs::remove_file(path)));
+                }
+                return Err(match e.error.kind() {
+                    std::io::ErrorKind::AlreadyExists => exists(&target),
+                    _ => cannot_create(&target, e.error),
+                });
+            }
+            published.push(target);
         }
         // Without this the name itself may be lost with the power.
         File::open(&folder)
             .and_then(|f| f.sync_all())
             .map_err(|e| Error::io("cannot write the output's folder to disk", e))
     }
+}
+
+fn refuse_existing(path: &Path, existing: Existing) -> Result<()> {
+    if existing == Existing::Refuse && fs::symlink_metadata(path).is_ok() {
+        return Err(exists(path));
+    }
+    Ok(())
 }
 
 fn exists(path: &Path) -> Error {

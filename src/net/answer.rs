@@ -9,13 +9,14 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::client::Client;
-use super::fault::Failure;
+use super::fault::{Failure, Retry};
 use super::{Shared, retry_after};
 use crate::error::{Error, ErrorKind};
 
 const MAX_REDIRECTS: usize = 10;
-/// What a redirect's body may hold for its connection to be used on.
+/// What a redirect's body may hold, and how long it may take, for its connection to be used on.
 const DRAINED_BYTES: u64 = 16 << 10;
+const DRAINED_IN: Duration = Duration::from_millis(500);
 
 /// The head of an answer, with its places among the requests in flight until it is dropped.
 pub(super) struct Answer {
@@ -45,13 +46,19 @@ impl Client {
                     status => {
                         let after = response.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok());
                         let after = after.and_then(|v| retry_after::parse(v, std::time::SystemTime::now()));
-                        Err(Failure::status(status, after))
+                        // No pause at all is none to rely on: then it is our own.
+                        let failure = Failure::status(status, after.filter(|after| !after.is_zero()));
+                        if let Retry::Later(Some(pause)) = failure.retry {
+                            self.shared().host(&url).pause(pause);
+                        }
+                        Err(failure)
                     }
                 };
             };
             self.judge_redirect(&url, &target).map_err(Failure::for_good)?;
             if response.content_length().is_some_and(|length| length <= DRAINED_BYTES) {
-                while let Ok(Some(_)) = response.chunk().await {}
+                let drained = async { while let Ok(Some(_)) = response.chunk().await {} };
+                let _in_time = timeout(DRAINED_IN, drained).await;
             }
             url = target;
         }
@@ -60,15 +67,25 @@ impl Client {
     }
 
     async fn hop(&self, ask: &Ask<'_>, url: &Url) -> Result<(Response, [OwnedSemaphorePermit; 2]), Failure> {
-        let client = self.connector(url).await.map_err(Failure::for_good)?;
+        let host = url.host_str().unwrap_or_default();
+        let client = match timeout(self.options().connect_timeout, self.connector(url)).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(error)) if error.is_retryable() => return Err(Failure::for_now(error)),
+            Ok(Err(error)) => return Err(Failure::for_good(error)),
+            Err(_) => {
+                let message = format!("cannot resolve {host} in time");
+                return Err(Failure::for_now(Error::new(ErrorKind::Timeout, message).with_hint("try again later")));
+            }
+        };
         let places = self.shared().places(url).await?;
         let mut headers = self.headers_for(url).map_err(Failure::for_good)?;
-        headers.extend(ask.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        for (name, value) in &ask.headers {
+            headers.insert(name, value.clone());
+        }
         self.count_request();
-        let host = url.host_str().unwrap_or_default();
         // Until a connection stands reqwest sees to the time itself.
         let patience = self.options().connect_timeout + self.options().read_timeout;
-        let sent = client.request(ask.method.clone(), url.clone()).headers(headers).send();
+        let sent = client.request(ask.method.clone(), self.with_user(url)).headers(headers).send();
         match timeout(patience, sent).await {
             Ok(Ok(response)) => Ok((response, places)),
             Ok(Err(error)) => Err(Failure::exchange(&error, host)),

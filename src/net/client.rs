@@ -13,13 +13,27 @@ use url::Url;
 
 use super::address::{AddressClass, Reach, literal};
 use super::cookies::Cookies;
-use super::resolver::{Resolver, class_of};
+use super::resolver::{self, Resolver, class_of};
 use super::{Network, Shared, secret};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{AddressPolicy, HttpVersion, InsecureSegments, NetworkOptions, Proxies, TlsVerification};
 
 /// What is sent where the user says nothing.
 const USER_AGENT: &str = concat!("avweld/", env!("CARGO_PKG_VERSION"));
+
+/// Headers of one exchange. Copied out of a browser with the rest they would make it fail.
+const OUR_OWN: [HeaderName; 10] = [
+    header::ACCEPT_ENCODING,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::RANGE,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
 
 /// A job's client. Cheap to clone; blocks nobody.
 #[derive(Clone)]
@@ -74,7 +88,9 @@ impl Client {
             secret::check_header(name, value)?;
             let unusable = || Error::new(ErrorKind::Usage, "a header that HTTP cannot carry");
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
-            headers.push((name, HeaderValue::from_str(value).map_err(|_| unusable())?));
+            if !OUR_OWN.contains(&name) {
+                headers.push((name, HeaderValue::from_str(value).map_err(|_| unusable())?));
+            }
         }
         let cookies = match &options.cookies {
             Some(path) => {
@@ -191,12 +207,24 @@ impl Client {
         proxy.as_ref().is_some_and(|proxy| !proxy.is_empty())
     }
 
+    fn names_proxy(&self, host: &str) -> bool {
+        let proxies = &self.0.options.proxies;
+        let is_host = |proxy: &String| Url::parse(proxy).is_ok_and(|proxy| proxy.host_str() == Some(host));
+        [&proxies.http, &proxies.https].into_iter().flatten().any(is_host)
+    }
+
     /// The reqwest client for a URL, after the URL was judged.
     pub(super) async fn connector(&self, url: &Url) -> Result<reqwest::Client> {
         let needs_class = self.0.options.address_policy != AddressPolicy::Any;
         let class = if needs_class { self.class().await? } else { AddressClass::Public };
         let reach = self.reach(url, class);
         super::address::judge(url, reach)?;
+        // The resolver lets a proxy's name through, which a playlist may name as well as any other.
+        if let Some(url::Host::Domain(name)) = url.host()
+            && self.names_proxy(name)
+        {
+            resolver::judge(name, reach).await?;
+        }
         let options = &self.0.options;
         let key = ClientKey {
             reach,
@@ -215,28 +243,55 @@ impl Client {
         Ok(client)
     }
 
+    fn is_own(&self, url: &Url) -> bool {
+        self.0.origin.as_ref().is_some_and(|origin| origin.origin() == url.origin())
+    }
+
+    /// The URL with the user and password of the one that the user gave, if it is of the same origin and has none.
+    pub(super) fn with_user(&self, url: &Url) -> Url {
+        let mut url = url.clone();
+        if let Some(origin) = self.0.origin.as_ref().filter(|_| self.is_own(&url))
+            && url.username().is_empty()
+            && url.password().is_none()
+        {
+            // Neither fails for a URL with a host.
+            let _set = (url.set_username(origin.username()), url.set_password(origin.password()));
+        }
+        url
+    }
+
     /// What is sent to a URL: to the user's own origin all of it, to others nothing that may be a credential.
     pub(super) fn headers_for(&self, url: &Url) -> Result<HeaderMap> {
-        let is_own = self.0.origin.as_ref().is_some_and(|origin| origin.origin() == url.origin());
+        let is_own = self.is_own(url);
         let mut headers = HeaderMap::new();
         let agent = self.0.options.user_agent.as_deref().unwrap_or(USER_AGENT);
         let value = |text: &str, what: &str| {
             HeaderValue::from_str(text)
                 .map_err(|_| Error::new(ErrorKind::Usage, format!("{what} holds what HTTP cannot carry")))
         };
-        headers.insert(header::USER_AGENT, value(agent, "--user-agent")?);
-        if let Some(referer) = &self.0.options.referer {
-            headers.insert(header::REFERER, value(referer, "--referer")?);
-        }
         for (name, value) in &self.0.headers {
-            if is_own || !secret::carries_credentials(name.as_str()) {
-                headers.append(name, value.clone());
+            let is_secret = secret::carries_credentials(name.as_str());
+            if is_own || !(is_secret || name == header::HOST) {
+                let mut value = value.clone();
+                value.set_sensitive(is_secret);
+                headers.append(name, value);
             }
         }
+        // A header that was given as such outranks the option.
+        if !headers.contains_key(header::USER_AGENT) {
+            headers.insert(header::USER_AGENT, value(agent, "--user-agent")?);
+        }
+        if let Some(referer) = self.0.options.referer.as_ref().filter(|_| !headers.contains_key(header::REFERER)) {
+            headers.insert(header::REFERER, value(referer, "--referer")?);
+        }
         if let Some(cookies) = self.0.cookies.header(url) {
-            let mut value = value(&cookies, "a cookie")?;
+            // A request has one such header (RFC 6265, 5.4).
+            let given = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+            let all = given.chain([cookies.as_bytes()]).collect::<Vec<_>>().join(&b"; "[..]);
+            let unusable = |_| Error::new(ErrorKind::Usage, "a cookie holds what HTTP cannot carry");
+            let mut value = HeaderValue::from_bytes(&all).map_err(unusable)?;
             value.set_sensitive(true);
-            headers.append(header::COOKIE, value);
+            headers.insert(header::COOKIE, value);
         }
         Ok(headers)
     }
@@ -257,9 +312,7 @@ impl ClientKey {
             builder = builder.http1_only();
         }
         let bypass = self.proxies.bypass.as_deref().and_then(NoProxy::from_string);
-        let schemes: [(&Option<String>, fn(&str) -> reqwest::Result<Proxy>); 2] =
-            [(&self.proxies.http, |url| Proxy::http(url)), (&self.proxies.https, |url| Proxy::https(url))];
-        for (url, proxy) in schemes {
+        for (url, is_https) in [(&self.proxies.http, false), (&self.proxies.https, true)] {
             let Some(url) = url.as_deref().filter(|url| !url.is_empty()) else { continue };
             // The URL may hold a password, and so shows in no message.
             let unusable = || {
@@ -268,7 +321,8 @@ impl ClientKey {
             };
             let parsed = Url::parse(url).map_err(|_| unusable())?;
             trusted.extend(parsed.host_str().map(str::to_owned));
-            builder = builder.proxy(proxy(url).map_err(|_| unusable())?.no_proxy(bypass.clone()));
+            let proxy = if is_https { Proxy::https(url) } else { Proxy::http(url) };
+            builder = builder.proxy(proxy.map_err(|_| unusable())?.no_proxy(bypass.clone()));
         }
         for path in &self.ca_certificates {
             let named = |e: Error| e.within(format_args!("certificate file {}", path.display()));

@@ -56,9 +56,10 @@ impl Failure {
                 ErrorKind::Forbidden,
                 "it may want --cookies, --referer or a header (-H), or the URL has expired",
             )),
-            StatusCode::RANGE_NOT_SATISFIABLE => {
-                Self::for_good(Error::new(ErrorKind::Media, format!("its byte range is not there: {told}")))
-            }
+            StatusCode::RANGE_NOT_SATISFIABLE => Self {
+                error: Error::new(ErrorKind::Media, format!("its byte range is not there: {told}")),
+                retry: Retry::Twice,
+            },
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Self {
                 error: error(ErrorKind::Network, "try again later, with fewer at once (-N)"),
                 retry: Retry::Later(after),
@@ -119,7 +120,9 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
 
 /// The first cause in words: what stands above it repeats it, or tells the URL.
 fn deepest(error: &(dyn StdError + 'static)) -> String {
-    let text = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    // What reqwest says itself may hold the URL.
+    let last = causes(error).last().filter(|last| !last.is::<reqwest::Error>());
+    let text = last.map_or_else(|| "no answer".to_owned(), ToString::to_string);
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 

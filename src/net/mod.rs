@@ -16,6 +16,9 @@ mod retry_after;
 mod secret;
 mod transfer;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -45,7 +48,6 @@ pub(crate) struct Network(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    /// Transfers never hold this, so that the thread never waits for itself.
     thread: OnceLock<Result<NetThread, String>>,
 }
 
@@ -131,7 +133,8 @@ impl NetThread {
 impl Drop for NetThread {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
+        // What a transfer held may be the last of a network: then this is that thread, which ends by itself.
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id()) {
             // It runs no code of a job but transfers, whose panics tokio catches.
             let _ended = thread.join();
         }

@@ -37,13 +37,24 @@ async fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
     if found.is_empty() { Err(io::Error::new(io::ErrorKind::NotFound, "no address")) } else { Ok(found) }
 }
 
+/// Refuses a name of which any address is out of reach.
+pub(super) async fn judge(name: &str, reach: Reach) -> Result<()> {
+    look_up(name)
+        .await
+        .map_err(|e| unresolved(name, &e))?
+        .into_iter()
+        .try_for_each(|address| reach.check(name, address))
+}
+
 /// The least private class that a name's addresses are of: that much, and no more, is the user's own wish.
 pub(super) async fn class_of(name: &str) -> Result<AddressClass> {
-    let found = look_up(name).await.map_err(|e| {
-        Error::new(ErrorKind::Network, format!("cannot resolve {name}: {}", root_cause(&e)))
-            .with_hint("check the name and the network")
-    })?;
+    let found = look_up(name).await.map_err(|e| unresolved(name, &e))?;
     Ok(found.into_iter().map(AddressClass::of).min().unwrap_or(AddressClass::Public))
+}
+
+fn unresolved(name: &str, error: &io::Error) -> Error {
+    Error::new(ErrorKind::Network, format!("cannot resolve {name}: {}", root_cause(error)))
+        .with_hint("check the name and the network")
 }
 
 /// `Name or service not known`, without what the standard library puts before it.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
@@ -19,6 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 const SLOWEST_BYTES: u64 = 1000;
 /// The longest pause between two tries that is our own choice.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A try that brings a body on by less than a stalled one would have is one that failed.
+const ADVANCE_BYTES: u64 = SLOWEST_BYTES;
 /// The pause after a try that brought the body on.
 const SHORT_PAUSE: Duration = Duration::from_millis(200);
 /// Tries that brought the body on are not counted, up to so many.
@@ -101,8 +103,10 @@ impl Body for Memory {
 struct Known {
     /// A strong ETag, or a date: what If-Range takes (RFC 9110, 13.1.5).
     validator: Option<HeaderValue>,
-    /// Size of the body in bytes.
+    /// Size of the body in bytes: of the part, where one was asked for.
     length: Option<u64>,
+    /// Size of the whole resource in bytes.
+    size: Option<u64>,
     /// The body so far is all of a resource of which a part was asked for.
     whole: bool,
 }
@@ -117,8 +121,8 @@ impl Client {
         let host = self.shared().host(&request.url);
         let mut tries = Tries::new(self, host.served());
         let mut known = Known::default();
+        let mut furthest = 0;
         loop {
-            let before = body.len();
             let failure = match self.attempt(request, body, &mut known).await {
                 Ok(fetched) => match body.judge(&fetched) {
                     Ok(()) => {
@@ -135,10 +139,9 @@ impl Client {
                 },
                 Err(failure) => failure,
             };
-            let advanced = body.len() > before;
-            if let Retry::Later(Some(pause)) = failure.retry {
-                host.pause(pause);
-            }
+            // Measured from the best try so far: a body that is begun anew each time does not get on.
+            let advanced = body.len() >= furthest + ADVANCE_BYTES;
+            furthest = furthest.max(body.len());
             let pause = tries.next(failure, advanced, host.served())?;
             self.count_retry();
             sleep(pause).await;
@@ -146,16 +149,23 @@ impl Client {
     }
 
     /// The size of a resource in bytes, asked for with its first byte; `None` where that cannot be told.
-    pub(crate) async fn size(&self, url: &Url) -> Option<u64> {
+    ///
+    /// # Errors
+    /// Those that may pass. It is asked once.
+    pub(crate) async fn size(&self, url: &Url) -> Result<Option<u64>> {
         let headers = HeaderMap::from_iter([
             (header::ACCEPT_ENCODING, HeaderValue::from_static("identity")),
             (header::RANGE, HeaderValue::from_static("bytes=0-0")),
         ]);
-        let answer = self.ask(Ask { method: Method::GET, url, headers }).await.ok()?;
-        match answer.response.status() {
-            StatusCode::PARTIAL_CONTENT => content_range(answer.header(header::CONTENT_RANGE)?)?.2,
+        let answer = match self.ask(Ask { method: Method::GET, url, headers }).await {
+            Ok(answer) => answer,
+            Err(failure) if failure.error.is_retryable() => return Err(failure.error),
+            Err(_) => return Ok(None),
+        };
+        Ok(match answer.response.status() {
+            StatusCode::PARTIAL_CONTENT => answer.content_range().and_then(|(_, _, size)| size),
             _ => answer.response.content_length(),
-        }
+        })
     }
 
     /// One try: from where the body stands to its end.
@@ -194,7 +204,7 @@ impl Client {
         let partial = answer.response.status() == StatusCode::PARTIAL_CONTENT;
         match part {
             Some((start, end)) if partial => {
-                if let Err(failure) = known.judge_part(&answer, start, end) {
+                if let Err(failure) = known.judge_part(&answer, start, end, at > 0) {
                     known.restart(body)?;
                     return Err(failure);
                 }
@@ -210,7 +220,7 @@ impl Client {
                 known.whole = request.range.is_some();
             }
         }
-        known.note(&answer, body.len());
+        known.note(&answer, body.len(), part.filter(|_| partial).is_some_and(|(_, end)| end.is_none()));
         self.read(answer, request, body, known).await
     }
 
@@ -257,6 +267,9 @@ impl Client {
             }
             self.count_bytes(chunk.len());
             body.push(&chunk).map_err(Failure::for_good)?;
+            if known.length.is_some_and(|length| body.len() > length) {
+                break;
+            }
         }
         if let Some(length) = known.length.filter(|length| *length != body.len()) {
             let message = format!("the connection to {host} ended after {} of {length} bytes", body.len());
@@ -264,7 +277,8 @@ impl Client {
         }
         let whole = if known.whole { Whole::Instead } else { Whole::AsAsked };
         let encoding = answer.header(header::CONTENT_ENCODING).map(str::to_owned);
-        Ok(Fetched { framed: answer.is_framed(), encoding, url: answer.url, whole })
+        let framed = known.length.is_some() || answer.is_framed();
+        Ok(Fetched { framed, encoding, url: answer.url, whole })
     }
 }
 
@@ -289,10 +303,9 @@ impl Known {
     }
 
     /// Holds what a server says that it sends against what was asked for (RFC 9110, 14.4).
-    fn judge_part(&self, answer: &Answer, start: u64, end: Option<u64>) -> Result<(), Failure> {
+    fn judge_part(&self, answer: &Answer, start: u64, end: Option<u64>, resumed: bool) -> Result<(), Failure> {
         let wrong = |what: String| Err(Failure::for_now(Error::new(ErrorKind::Network, what).with_hint("try again")));
-        let text = answer.header(header::CONTENT_RANGE).unwrap_or_default();
-        let Some((first, last, size)) = content_range(text) else {
+        let Some((first, last, size)) = answer.content_range() else {
             return wrong("the server sends a part and does not say which".to_owned());
         };
         if first != start {
@@ -307,22 +320,50 @@ impl Known {
             }
             return wrong(format!("the server sends bytes up to {last}, not up to {}", end.saturating_sub(1)));
         }
-        match (end, self.length, size) {
-            (None, Some(known), Some(size)) if known != size => {
-                wrong(format!("it has {size} bytes now, and had {known} before"))
-            }
-            _ => Ok(()),
+        if let (Some(known), Some(size)) = (self.size, size)
+            && known != size
+        {
+            return wrong(format!("it has {size} bytes now, and had {known} before"));
         }
+        // Not every server that sends parts knows If-Range: two versions must not become one body.
+        let other = |now: &HeaderValue| self.validator.as_ref().is_some_and(|known| is_tag(known) && known != now);
+        if resumed && strong_tag(answer).is_some_and(other) {
+            return wrong("it was changed on the server meanwhile".to_owned());
+        }
+        Ok(())
     }
 
-    /// Takes down what an answer tells of the resource. `at`: where in the body it goes on.
-    fn note(&mut self, answer: &Answer, at: u64) {
-        let strong = |value: &&HeaderValue| !value.as_bytes().starts_with(b"W/");
-        let header = |name: HeaderName| answer.response.headers().get(name);
-        let validator = header(header::ETAG).filter(strong).or(header(header::LAST_MODIFIED)).cloned();
-        self.validator = validator.or(self.validator.take());
+    /// Takes down what an answer tells of the resource. `at`: where in the body it goes on. `to_end`: it is the rest
+    /// of the resource that was asked for, and a server may send less of it.
+    fn note(&mut self, answer: &Answer, at: u64, to_end: bool) {
+        let date = || answer.response.headers().get(header::LAST_MODIFIED);
+        self.validator = self.validator.take().or_else(|| strong_tag(answer).or_else(date).cloned());
         // Of a compressed body the length is that of the compressed bytes, which is what is stored.
-        self.length = answer.response.content_length().and_then(|length| at.checked_add(length)).or(self.length);
+        let told = answer.response.content_length();
+        let (length, size) = match answer.content_range() {
+            Some((first, last, size)) if answer.response.status() == StatusCode::PARTIAL_CONTENT => {
+                let length = (last - first).checked_add(1).and_then(|length| at.checked_add(length));
+                (if to_end { size.or(self.length).or(length) } else { length }, size)
+            }
+            _ => (told, told),
+        };
+        (self.length, self.size) = (length.or(self.length), size.or(self.size));
+    }
+}
+
+fn strong_tag(answer: &Answer) -> Option<&HeaderValue> {
+    answer.response.headers().get(header::ETAG).filter(|value| is_tag(value))
+}
+
+/// Not a weak tag, and no date.
+fn is_tag(value: &HeaderValue) -> bool {
+    value.as_bytes().starts_with(b"\"")
+}
+
+impl Answer {
+    /// `Content-Range`; `None` where there is none that can be read.
+    fn content_range(&self) -> Option<(u64, u64, Option<u64>)> {
+        content_range(self.header(header::CONTENT_RANGE)?)
     }
 }
 

@@ -187,6 +187,8 @@ pub struct Limits {
     pub probe_bytes: u64,
     /// Packets held back while the start of a run is looked at, in bytes.
     pub lookahead_bytes: usize,
+    /// All segments of one subtitle rendition together, in bytes.
+    pub subtitle_bytes: usize,
 }
 
 impl Default for Limits {
@@ -201,6 +203,7 @@ impl Default for Limits {
             inflated_segment_bytes: 256 << 20,
             probe_bytes: 16 << 20,
             lookahead_bytes: 16 << 20,
+            subtitle_bytes: 64 << 20,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mux::{Expected, OutputFile, Sink, TrackPlan, TrackRole, origin};
 use crate::options::{Format, OnChange, OnDiscontinuity};
 use crate::time::Nanos;
-use crate::timeline::{Boundary, Counts, Timeline, TrackSpec};
+use crate::timeline::{Boundary, Counts, Epoch, Timeline, TrackSpec};
 
 /// A track of a finished file.
 pub(crate) struct FinishedTrack {
@@ -28,6 +28,8 @@ pub(crate) struct Part {
     pub(crate) file: Option<File>,
     pub(crate) tracks: Vec<FinishedTrack>,
     pub(crate) duration: Nanos,
+    /// Where the main input's clock was put on the file's.
+    pub(crate) epochs: Vec<Epoch>,
     pub(super) counts: Counts,
     pub(super) discontinuities: u64,
     pub(super) dropped: Vec<Dropped>,
@@ -374,6 +376,7 @@ impl<'a> Writer<'a> {
             file: written.file,
             tracks,
             duration: last.unwrap_or_default().minus(first.unwrap_or_default().max(Nanos::ZERO)),
+            epochs: self.timeline.epochs(0),
             counts: self.timeline.counts(),
             discontinuities: self.discontinuities,
             dropped: self.dropped,

@@ -87,10 +87,11 @@ impl Teller {
     }
 
     /// The lines for the report.
-    pub(crate) fn into_warnings(mut self) -> Vec<String> {
+    pub(crate) fn take_warnings(&mut self) -> Vec<String> {
+        let mut warnings = std::mem::take(&mut self.warnings);
         if self.unkept_warnings > 0 {
-            self.warnings.push(format!("{} further warnings", self.unkept_warnings));
+            warnings.push(format!("{} further warnings", self.unkept_warnings));
         }
-        self.warnings
+        warnings
     }
 }

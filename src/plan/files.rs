@@ -44,7 +44,7 @@ pub(super) fn files(paths: &[PathBuf], name: &Path, options: &Options) -> Result
         input_role: InputRole::Everything,
         track_role: TrackRole::default(),
     };
-    Ok(Plan { kind: "files", choice: None, inputs: vec![main], warnings: Vec::new() })
+    Ok(Plan { kind: "files", choice: None, inputs: vec![main], subtitles: Vec::new(), warnings: Vec::new() })
 }
 
 fn media_file(path: &Path, media_sequence: u64) -> Segment {

@@ -44,7 +44,7 @@ pub(crate) struct Choice {
     pub(crate) base: Base,
     /// Position of the variant.
     pub(crate) variant: usize,
-    /// Positions of the renditions.
+    /// Positions of the renditions, subtitles among them.
     pub(crate) renditions: Vec<usize>,
 }
 
@@ -55,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) choice: Option<Choice>,
     /// The main one first.
     pub(crate) inputs: Vec<Listed>,
+    /// Subtitle renditions, which are written beside the output.
+    pub(crate) subtitles: Vec<Listed>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -112,7 +114,8 @@ impl Plan {
 
     /// All that comes from the web.
     pub(crate) fn wanted(&self) -> Vec<Wanted> {
-        wanted(&self.inputs.iter().map(Listed::sequence).collect::<Vec<_>>())
+        let subtitles = self.subtitles.iter().map(|listed| Sequence { is_text: true, ..listed.sequence() });
+        wanted(&self.inputs.iter().map(Listed::sequence).chain(subtitles).collect::<Vec<_>>())
     }
 
     /// Bytes of all inputs, as far as that can be told beforehand.

@@ -12,8 +12,8 @@ use crate::fetch::{PathPolicy, PlaylistKeys, Web};
 use crate::mux::TrackRole;
 use crate::options::{Limits, Options};
 use crate::playlist::{
-    Base, Location, MediaPlaylist, MultivariantPlaylist, Playlist, Variant, parse, redundant, select_audio,
-    select_variant,
+    Base, Location, MediaPlaylist, MultivariantPlaylist, Playlist, Rendition, Variant, parse, redundant, select_audio,
+    select_subtitles, select_variant,
 };
 
 /// Reads playlists that belong together, under one policy.
@@ -38,6 +38,7 @@ impl<'a> Reader<'a> {
     fn playlist(mut self, text: &[u8], name: &str) -> Result<Plan> {
         let parsed = parse(text, &self.base, &self.options.limits, &[]).map_err(|e| e.within(name))?;
         self.warnings.extend(parsed.warnings);
+        let mut subtitles = Vec::new();
         let (kind, choice, inputs) = match parsed.playlist {
             Playlist::Media(media) => {
                 let base = self.base.clone();
@@ -45,31 +46,36 @@ impl<'a> Reader<'a> {
                 ("media", None, vec![main])
             }
             Playlist::Multivariant(multivariant) => {
-                let (choice, inputs) = self.multivariant(multivariant)?;
+                let (choice, inputs) = self.multivariant(multivariant, &mut subtitles)?;
                 ("multivariant", Some(choice), inputs)
             }
         };
-        Ok(Plan { kind, choice, inputs, warnings: self.warnings })
+        Ok(Plan { kind, choice, inputs, subtitles, warnings: self.warnings })
     }
 
-    fn multivariant(&mut self, playlist: MultivariantPlaylist) -> Result<(Choice, Vec<Listed>)> {
+    fn multivariant(
+        &mut self,
+        playlist: MultivariantPlaylist,
+        subtitles: &mut Vec<Listed>,
+    ) -> Result<(Choice, Vec<Listed>)> {
         let selected = select_variant(&playlist, &self.options.variant)?;
         let imports = &playlist.variables;
         let (variant, main) = self.variant(&playlist, selected, imports)?;
         let renditions = select_audio(&playlist, variant, &self.options.audio)?;
+        let chosen_subtitles = select_subtitles(&playlist, variant, &self.options.subtitles)?;
         let mut inputs = Vec::from_iter(main);
         for rendition in &renditions {
             let Some(location) = &rendition.location else { continue };
-            let track_role = TrackRole {
-                language: rendition.language.clone(),
-                title: Some(rendition.name.clone()).filter(|name| !name.is_empty()),
-                default: rendition.default,
-            };
-            let listed = self.load(location, imports, InputRole::AudioOnly, track_role);
+            let listed = self.load(location, imports, InputRole::AudioOnly, track_role(rendition));
             inputs.extend(self.tolerated(listed)?);
         }
+        for rendition in &chosen_subtitles {
+            let Some(location) = &rendition.location else { continue };
+            let listed = self.load(location, imports, InputRole::Everything, track_role(rendition));
+            subtitles.extend(self.tolerated(listed)?);
+        }
         // By identity: a playlist may hold entries that are equal.
-        let chosen = |r| renditions.iter().any(|chosen| std::ptr::eq(*chosen, r));
+        let chosen = |r| renditions.iter().chain(&chosen_subtitles).any(|chosen| std::ptr::eq(*chosen, r));
         let rendition_positions = (0..).zip(&playlist.renditions).filter(|(_, r)| chosen(*r)).map(|(n, _)| n).collect();
         let variant = playlist.variants.iter().position(|v| std::ptr::eq(v, variant)).unwrap_or(0);
         Ok((Choice { base: self.base.clone(), variant, renditions: rendition_positions, playlist }, inputs))
@@ -170,6 +176,14 @@ impl<'a> Reader<'a> {
         let keys = if keyed { PlaylistKeys::Present } else { PlaylistKeys::Absent };
         let fetcher = fetcher(self.policy.clone(), self.options, keys);
         Ok(Listed { name: name.to_owned(), playlist, fetcher, input_role, track_role })
+    }
+}
+
+fn track_role(rendition: &Rendition) -> TrackRole {
+    TrackRole {
+        language: rendition.language.clone(),
+        title: Some(rendition.name.clone()).filter(|name| !name.is_empty()),
+        default: rendition.default,
     }
 }
 

@@ -22,7 +22,7 @@ mod warnings;
 
 pub(crate) use location::file_candidates;
 pub(crate) use resolve::Base;
-pub(crate) use select::{redundant, select_audio, select_variant};
+pub(crate) use select::{redundant, select_audio, select_subtitles, select_variant};
 pub(crate) use types::*;
 pub(crate) use values::default_iv;
 

@@ -1,9 +1,9 @@
-//! Which variant and which audio renditions a job merges.
+//! Which variant and which of its renditions a job takes.
 
 use std::cmp::Reverse;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{AudioChoice, VariantChoice};
+use crate::options::{AudioChoice, SubtitleChoice, VariantChoice};
 use crate::playlist::types::{MultivariantPlaylist, Rendition, RenditionKind, Variant};
 
 /// Entries that an error lists before it stops.
@@ -82,12 +82,36 @@ pub(crate) fn select_audio<'a>(
         AudioChoice::Language(wanted) => {
             let chosen: Vec<_> = group.clone().filter(|r| speaks(r, wanted)).collect();
             if chosen.is_empty() {
-                return Err(no_language(wanted, group));
+                return Err(no_language("audio", wanted, group));
             }
             chosen
         }
     };
     Ok(chosen.into_iter().filter(|rendition| rendition.location.is_some()).collect())
+}
+
+/// The subtitle renditions that a choice stands for, in the playlist's order.
+///
+/// # Errors
+/// `Usage` for a language that the variant's group does not have.
+pub(crate) fn select_subtitles<'a>(
+    playlist: &'a MultivariantPlaylist,
+    variant: &Variant,
+    choice: &SubtitleChoice,
+) -> Result<Vec<&'a Rendition>> {
+    let is_in_group =
+        |r: &&Rendition| r.kind == RenditionKind::Subtitles && variant.subtitle_group.as_ref() == Some(&r.group);
+    // One without a playlist says nothing: RFC 8216, 4.3.4.1, wants a URI.
+    let group = playlist.renditions.iter().filter(is_in_group).filter(|r| r.location.is_some());
+    match choice {
+        SubtitleChoice::None => Ok(Vec::new()),
+        SubtitleChoice::All => Ok(group.collect()),
+        SubtitleChoice::Default => Ok(group.filter(|r| r.default).collect()),
+        SubtitleChoice::Language(wanted) => {
+            let chosen: Vec<_> = group.clone().filter(|r| speaks(r, wanted)).collect();
+            if chosen.is_empty() { Err(no_language("subtitles", wanted, group)) } else { Ok(chosen) }
+        }
+    }
 }
 
 /// Highest bandwidth; of equals the higher picture, the higher frame rate, the first.
@@ -128,15 +152,15 @@ fn speaks(rendition: &Rendition, wanted: &str) -> bool {
     }
 }
 
-fn no_language<'a>(wanted: &str, group: impl Iterator<Item = &'a Rendition>) -> Error {
+fn no_language<'a>(what: &str, wanted: &str, group: impl Iterator<Item = &'a Rendition>) -> Error {
     let mut languages: Vec<&str> = group.filter_map(|r| r.language.as_deref()).collect();
     languages.sort_unstable();
     languages.dedup();
     let hint = match languages.is_empty() {
-        true => "the variant names no audio renditions with a language".to_owned(),
+        true => format!("the variant names no {what} with a language"),
         false => format!("there are: {}", list(languages.into_iter().map(str::to_owned))),
     };
-    Error::new(ErrorKind::Usage, format!("no audio in the language \"{wanted}\"")).with_hint(hint)
+    Error::new(ErrorKind::Usage, format!("no {what} in the language \"{wanted}\"")).with_hint(hint)
 }
 
 fn describe(index: usize, variant: &Variant) -> String {

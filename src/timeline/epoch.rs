@@ -342,6 +342,13 @@ impl<P> Input<P> {
         }
     }
 
+    /// Segment and first presentation of the newest epoch, which waits for its offset; `None` if it has no packet.
+    pub(super) fn begins(&self) -> Option<(usize, Nanos)> {
+        let segment = self.held.iter().map(|item| item.segment).min()?;
+        let start = self.held.iter().filter_map(|item| Some(item.presented_at()?.plus(item.priming))).min()?;
+        Some((segment, start))
+    }
+
     /// Settles the newest epoch's offset; what waited for it comes back, with its own offset or to be pushed again.
     pub(super) fn open(&mut self, offset: Nanos) -> (Vec<Item<P>>, VecDeque<Blocked<P>>) {
         self.offset = Some(offset);

@@ -124,6 +124,17 @@ pub(crate) enum Origin {
     Lowest,
 }
 
+/// Where an input's clock was put on the output's, from a segment on until the next of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Epoch {
+    /// Position of the first segment in the input.
+    pub(crate) segment: usize,
+    /// The first presentation, on the input's own unwrapped clock.
+    pub(crate) start: Nanos,
+    /// What is added to get to the output's clock.
+    pub(crate) offset: Nanos,
+}
+
 /// What had to be done, for the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Counts {
@@ -143,6 +154,7 @@ pub(crate) struct Timeline<P> {
     lookahead_bytes: usize,
     out: VecDeque<Stamped<P>>,
     counts: Counts,
+    epochs: Vec<(usize, Epoch)>,
 }
 
 impl<P> Timeline<P> {
@@ -152,7 +164,15 @@ impl<P> Timeline<P> {
             .map(|i| Input::new(tracks.iter().enumerate().filter(|(_, t)| t.input == i).map(|(n, _)| n).collect()))
             .collect();
         let tracks = tracks.iter().enumerate().map(|(i, t)| Track::new(i, t.base, t.class, origin)).collect();
-        Self { inputs, tracks, origin, lookahead_bytes, out: VecDeque::new(), counts: Counts::default() }
+        Self {
+            inputs,
+            tracks,
+            origin,
+            lookahead_bytes,
+            out: VecDeque::new(),
+            counts: Counts::default(),
+            epochs: Vec::new(),
+        }
     }
 
     /// The input that should be read next; `None` once all have ended and everything went out.
@@ -247,6 +267,11 @@ impl<P> Timeline<P> {
         Counts { mended: self.tracks.iter().map(|t| t.mended()).sum(), ..self.counts }
     }
 
+    /// The epochs of an input that had packets, in order, as far as they are settled.
+    pub(crate) fn epochs(&self, input: usize) -> Vec<Epoch> {
+        self.epochs.iter().filter(|(i, _)| *i == input).map(|(_, epoch)| *epoch).collect()
+    }
+
     /// First and last presentation time of a track; `None` while it is empty.
     pub(crate) fn span(&self, track: usize) -> Option<(Nanos, Nanos)> {
         let track = &self.tracks[track];
@@ -290,6 +315,9 @@ impl<P> Timeline<P> {
         }
         let openings: Vec<Opening> = group.iter().map(|i| self.inputs[*i].opening(&self.tracks, self.origin)).collect();
         for (i, offset) in group.into_iter().zip(offset::offsets(&openings)) {
+            if let Some((segment, start)) = self.inputs[i].begins() {
+                self.epochs.push((i, Epoch { segment, start, offset }));
+            }
             let (held, blocked) = self.inputs[i].open(offset);
             held.into_iter().for_each(|item| self.send(item, offset));
             for blocked in blocked {

@@ -108,6 +108,14 @@ impl Drop for Workspace {
     }
 }
 
+/// Removes a workspace that was kept, unless somebody goes on in it.
+pub(crate) fn clear(path: &Path) {
+    if let Some(claim) = Claim::of_dead(path) {
+        remove_parts(path, &claim);
+        let _gone = fs::remove_dir_all(path);
+    }
+}
+
 fn part_prefix(workspace: &Path) -> String {
     let name = workspace.file_name().unwrap_or_default().to_string_lossy();
     format!(".{name}-")

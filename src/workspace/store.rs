@@ -50,7 +50,7 @@ impl Store {
         let folder = workspace.join(FOLDER);
         fs::create_dir_all(&folder).map_err(|e| Error::io("cannot create a folder in the workspace", e))?;
         let (journal, entries) = Journal::open(&workspace.join(JOURNAL))?;
-        let next_file = entries.iter().map(|e| e.file + 1).max().unwrap_or(0);
+        let next_file = entries.iter().map(|e| e.file.saturating_add(1)).max().unwrap_or(0);
         let mut left: HashMap<u128, Vec<Entry>> = HashMap::new();
         for entry in entries {
             left.entry(entry.key).or_default().push(entry);

@@ -3,7 +3,7 @@
 use crate::tokens::{Token, matches, names_below, test_items, tokens};
 
 /// The layer of each module at the top of the tree; a module uses strictly lower ones.
-const LAYERS: [(&str, u8); 23] = [
+const LAYERS: [(&str, u8); 24] = [
     ("error", 0),
     ("time", 1),
     ("cancel", 1),
@@ -20,6 +20,7 @@ const LAYERS: [(&str, u8); 23] = [
     ("fetch", 5),
     ("demux", 6),
     ("mux", 6),
+    ("subtitle", 6),
     ("pipeline", 7),
     ("plan", 7),
     ("job", 8),

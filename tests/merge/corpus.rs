@@ -38,6 +38,34 @@ fn track(text: &str) -> ExpectedTrack {
     }
 }
 
+/// A playlist, a rendition's language, and when its cues are shown, in seconds.
+type Cues = (&'static str, &'static str, &'static [(f64, f64)]);
+
+/// The multivariant playlists of the corpus that have subtitles: what is asked for, and the cues that their files say.
+const SUBTITLES: [Cues; 2] = [
+    ("fmp4-webvtt/multivariant_playlist.m3u8", "default", &[(0.567, 0.801), (0.667, 0.951)]),
+    ("ts-webvtt/index.m3u8", "de", &[(0.6, 2.88), (2.88, 6.36), (6.36, 10.68)]),
+];
+
+#[test]
+fn subtitles_of_the_corpus_stand_where_their_files_say() {
+    let Some(corpus) = env::var_os("AVWELD_CORPUS").map(PathBuf::from) else {
+        writeln!(stderr(), "SKIPPED: the field corpus was not merged, AVWELD_CORPUS is not set").unwrap();
+        return;
+    };
+    for (playlist, choice, wanted) in SUBTITLES {
+        let sandbox = Sandbox::new();
+        let report = sandbox.merge(corpus.join(playlist), "merged.mp4", &["--subtitles", choice]);
+        let path = report["subtitles"][0]["path"].as_str().expect("a file of subtitles");
+        let cues = judge::cues(Path::new(path));
+        assert_eq!(cues.len(), wanted.len(), "{playlist}: {cues:?}");
+        for (found, wanted) in cues.iter().zip(wanted) {
+            near(found.0, wanted.0, 0.02, &format!("{playlist}: start of a cue"));
+            near(found.1, wanted.1, 0.02, &format!("{playlist}: end of a cue"));
+        }
+    }
+}
+
 #[test]
 fn the_corpus_merges_to_what_it_expects() {
     let Some(corpus) = env::var_os("AVWELD_CORPUS").map(PathBuf::from) else {

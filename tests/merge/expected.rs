@@ -12,6 +12,8 @@ use crate::judge::{self, Track};
 const TOLERANCE_S: f64 = 0.1;
 /// How far audio and video may be moved against each other: less than a frame of 25 a second.
 const SYNC_TOLERANCE_S: f64 = 0.03;
+/// The same for cues: they are written in milliseconds.
+const CUE_TOLERANCE_S: f64 = 0.003;
 
 /// A track to expect.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,15 @@ pub(crate) struct ExpectedTrack {
     pub(crate) language: Option<String>,
 }
 
+/// A file of subtitles to expect beside the output.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ExpectedSubtitles {
+    pub(crate) extension: String,
+    pub(crate) language: String,
+    /// Start and end of each cue, in order.
+    pub(crate) cues: Vec<(f64, f64)>,
+}
+
 /// An expected.txt, as fixtures/expect.py describes it.
 #[derive(Debug, Default)]
 pub(crate) struct Expected {
@@ -34,6 +45,7 @@ pub(crate) struct Expected {
     pub(crate) timestamp_resets: u64,
     pub(crate) dropped: Vec<(String, String)>,
     pub(crate) outputs: Vec<Vec<ExpectedTrack>>,
+    pub(crate) subtitles: Vec<ExpectedSubtitles>,
 }
 
 impl Expected {
@@ -47,6 +59,14 @@ impl Expected {
                 ["discontinuities", n] => out.discontinuities = number(n),
                 ["timestamp_resets", n] => out.timestamp_resets = number(n),
                 ["dropped", kind, codec] => out.dropped.push((kind.into(), codec.into())),
+                ["subtitles", extension, language] => out.subtitles.push(ExpectedSubtitles {
+                    extension: extension.into(),
+                    language: language.into(),
+                    cues: Vec::new(),
+                }),
+                ["cue", start, end] => {
+                    out.subtitles.last_mut().unwrap().cues.push((start.parse().unwrap(), end.parse().unwrap()));
+                }
                 ["output"] => out.outputs.push(Vec::new()),
                 [kind, codec, packets, start, duration, ref language @ ..] => {
                     out.outputs.last_mut().unwrap().push(ExpectedTrack {
@@ -77,6 +97,25 @@ impl Expected {
         assert_eq!(report["timestamp_resets"], self.timestamp_resets, "timestamp resets");
         assert_eq!(pairs(&report["dropped_streams"]), self.dropped, "dropped streams");
         assert_eq!(report["outputs"].as_array().unwrap().len(), self.outputs.len(), "{}", report["outputs"]);
+    }
+}
+
+/// Holds the files of subtitles beside an output, and what the report says of them, against what is expected.
+pub(crate) fn check_subtitles(report: &Value, expected: &[ExpectedSubtitles]) {
+    let told = report["subtitles"].as_array().unwrap();
+    assert_eq!(told.len(), expected.len(), "subtitles in the report: {told:?}");
+    for (told, expected) in told.iter().zip(expected) {
+        let path = Path::new(told["path"].as_str().unwrap());
+        assert_eq!(told["language"], expected.language, "{told}");
+        assert_eq!(told["cues"], expected.cues.len(), "{told}");
+        assert_eq!(told["missing"], Value::from(Vec::<u64>::new()), "{told}");
+        assert_eq!(path.extension().unwrap().to_str(), Some(expected.extension.as_str()), "{told}");
+        let cues = judge::cues(path);
+        assert_eq!(cues.len(), expected.cues.len(), "{}: {cues:?}", path.display());
+        for (found, wanted) in cues.iter().zip(&expected.cues) {
+            near(found.0, wanted.0, CUE_TOLERANCE_S, &format!("{}: start of a cue", path.display()));
+            near(found.1, wanted.1, CUE_TOLERANCE_S, &format!("{}: end of a cue", path.display()));
+        }
     }
 }
 

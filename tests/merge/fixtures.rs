@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use crate::boxes;
-use crate::expected::{Expected, check_files};
+use crate::expected::{Expected, check_files, check_subtitles};
 use crate::judge::decoder_errors;
 use crate::sandbox::{Sandbox, fixture, names};
 
@@ -19,11 +19,15 @@ fn check(case: &str) {
     let report = sandbox.merge(folder.join("index.m3u8"), "merged.mp4", &[]);
     expected.check_job(&report);
     check_files(&report, &expected.outputs);
+    check_subtitles(&report, &expected.subtitles);
     let written: Vec<String> = match expected.outputs.len() {
         1 => vec!["merged.mp4".into()],
         n => (0..n).map(|i| format!("merged.{i:03}.mp4")).collect(),
     };
-    assert_eq!(sandbox.outputs(), written, "files in the output folder");
+    let beside = expected.subtitles.iter().map(|s| format!("merged.{}.{}", s.language, s.extension));
+    let mut all: Vec<String> = written.iter().cloned().chain(beside).collect();
+    all.sort();
+    assert_eq!(sandbox.outputs(), all, "files in the output folder");
     for name in &written {
         check_key_pictures(&sandbox.output(name));
     }

@@ -42,8 +42,12 @@ fn every_packet_is_where_it_was() {
     for case in names(&fixture("")).into_iter().filter(|n| fixture(n).is_dir()) {
         let sandbox = Sandbox::new();
         sandbox.merge(fixture(&case).join("index.m3u8"), "merged.mp4", &[]);
-        let lists =
-            sandbox.outputs().iter().map(|name| format!("{name}\n{}", list(&sandbox.output(name)))).collect::<String>();
+        let lists = sandbox
+            .outputs()
+            .iter()
+            .filter(|name| name.ends_with(".mp4"))
+            .map(|name| format!("{name}\n{}", list(&sandbox.output(name))))
+            .collect::<String>();
         let golden = fixture(&case).join("packets.txt");
         if std::env::var_os("AVWELD_BLESS").is_some() {
             fs::write(&golden, &lists).unwrap();

@@ -91,6 +91,38 @@ pub(crate) fn tracks(path: &Path) -> Vec<Track> {
     tracks.into_values().collect()
 }
 
+/// Start and end of each cue of a WebVTT file by ffprobe, and of each paragraph of a TTML file by its attributes.
+pub(crate) fn cues(path: &Path) -> Vec<(f64, f64)> {
+    if path.extension().is_some_and(|e| e == "ttml") {
+        let text = std::fs::read_to_string(path).unwrap();
+        let clock = |text: &str| text.split(':').fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap());
+        let value = |tag: &str, name: &str| {
+            let from = tag.split_once(&format!(" {name}=\"")).expect(tag).1;
+            clock(from.split_once('"').unwrap().0)
+        };
+        let tags = text.split("<p ").skip(1).map(|tag| tag.split_once('>').unwrap().0);
+        return tags.map(|tag| format!(" {tag}")).map(|tag| (value(&tag, "begin"), value(&tag, "end"))).collect();
+    }
+    // Older ffprobes stop at a STYLE block.
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = text.split("\n\n").filter(|b| !["STYLE", "REGION"].iter().any(|word| b.starts_with(word)));
+    let plain = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(plain.path(), blocks.collect::<Vec<_>>().join("\n\n")).unwrap();
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-of", "json", "-f", "webvtt", "-show_entries", "packet=pts_time,duration_time"])
+        .arg(plain.path())
+        .output()
+        .expect("ffprobe runs; `make deps` installs it");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaints.is_empty(), "ffprobe on {}: {complaints}", path.display());
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let times = |packet: &Value| {
+        let start = seconds(&packet["pts_time"]).unwrap();
+        (start, start + seconds(&packet["duration_time"]).unwrap())
+    };
+    found["packets"].as_array().unwrap().iter().map(times).collect()
+}
+
 /// Length of the presentation over all tracks.
 pub(crate) fn duration_s(tracks: &[Track]) -> f64 {
     let start = tracks.iter().map(|t| t.start_s).fold(f64::INFINITY, f64::min);

@@ -12,3 +12,4 @@ mod output;
 mod sandbox;
 mod sealed;
 mod sessions;
+mod subtitles;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::boxes;
 use crate::expected::{Expected, check_files};
 use crate::judge;
-use crate::sandbox::{AVWELD, Sandbox, copy_fixture, fixture, names, report};
+use crate::sandbox::{Sandbox, avweld, copy_fixture, fixture, names, report};
 
 const CANNOT_CREATE: i32 = 73;
 
@@ -35,7 +35,7 @@ fn moov_stands_last_only_where_asked() {
 fn standard_output_gets_a_playable_fragmented_mp4() {
     for (case, wanted) in [("ts-h264-aac", expected("ts-h264-aac")), ("fmp4-hevc", expected("fmp4-hevc"))] {
         let sandbox = Sandbox::new();
-        let output = Command::new(AVWELD)
+        let output = avweld()
             .args(["merge", "-o", "-", "-q", "--temp-dir"])
             .args([sandbox.temp(), index(case)])
             .output()
@@ -222,7 +222,7 @@ fn parameters_that_change_fail_where_asked() {
 fn odd_names_are_the_names_of_files() {
     for name in ["a:b.mp4", "%03d.mp4", "-x.mp4", "two words.mp4", "file:x.mp4"] {
         let sandbox = Sandbox::new();
-        let output = Command::new(AVWELD)
+        let output = avweld()
             .current_dir(sandbox.output(""))
             .arg("merge")
             .arg(index("ts-h264-aac"))
@@ -238,7 +238,7 @@ fn odd_names_are_the_names_of_files() {
 #[test]
 fn inspect_tells_what_is_in_there() {
     let tell = |path: &Path| -> Value {
-        let output = Command::new(AVWELD).arg("inspect").arg(path).arg("--json").output().unwrap();
+        let output = avweld().arg("inspect").arg(path).arg("--json").output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     };
     let multi = tell(&index("fmp4-separate-audio"));

@@ -11,6 +11,13 @@ use tempfile::TempDir;
 /// The command under test.
 pub(crate) const AVWELD: &str = env!("CARGO_BIN_EXE_avweld");
 
+/// The command, not yet run, and blind to whatever config the user has who runs the tests.
+pub(crate) fn avweld() -> Command {
+    let mut command = Command::new(AVWELD);
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
+    command
+}
+
 /// `in`, `out` and `temp` below a temporary folder, which goes when this does.
 pub(crate) struct Sandbox {
     root: TempDir,
@@ -39,7 +46,7 @@ impl Sandbox {
 
     /// `merge INPUT -o OUTPUT --json --temp-dir TEMP`, not yet run.
     pub(crate) fn command(&self, input: impl AsRef<OsStr>, output: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(AVWELD);
+        let mut command = avweld();
         self.arguments(&mut command, input, output);
         command
     }
@@ -47,7 +54,7 @@ impl Sandbox {
     /// The same behind a program that starts it: a shell with limits, strace.
     pub(crate) fn arguments(&self, command: &mut Command, input: impl AsRef<OsStr>, output: impl AsRef<OsStr>) {
         command.arg("merge").arg(input).arg("-o").arg(output).args(["--json", "--progress", "none", "--temp-dir"]);
-        command.arg(self.temp()).env("NO_COLOR", "1");
+        command.arg(self.temp()).env("NO_COLOR", "1").env("XDG_CONFIG_HOME", "/nonexistent");
     }
 
     /// Runs a merge to `name` and gives its report; panics where it fails or leaves something behind.

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::expected::Expected;
 use crate::judge;
-use crate::sandbox::{AVWELD, Sandbox, fixture, names, report};
+use crate::sandbox::{AVWELD, Sandbox, avweld, fixture, names, report};
 
 const IO: i32 = 74;
 
@@ -136,7 +136,7 @@ fn a_full_disk_leaves_nothing() {
 fn a_full_pipe_target_is_told() {
     let sandbox = Sandbox::new();
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = Command::new(AVWELD)
+    let output = avweld()
         .args(["merge", "-o", "-", "-q", "--temp-dir"])
         .args([sandbox.temp(), fixture("ts-h264-aac/index.m3u8")])
         .stdout(full)
@@ -150,7 +150,7 @@ fn a_full_pipe_target_is_told() {
 fn a_closed_pipe_is_no_error() {
     let sandbox = Sandbox::new();
     let input = long_playlist(&sandbox.input(), 200);
-    let mut child = Command::new(AVWELD)
+    let mut child = avweld()
         .args(["merge", "-o", "-", "-q", "--temp-dir"])
         .args([sandbox.temp(), input])
         .stdout(Stdio::piped())
@@ -171,7 +171,7 @@ fn a_signal_cancels_and_leaves_nothing() {
         let sandbox = Sandbox::new();
         // Long enough that it cannot be done before the signal comes: 30 000 segments.
         let input = long_playlist(&sandbox.input(), 10_000);
-        let mut child = Command::new(AVWELD)
+        let mut child = avweld()
             .arg("merge")
             .arg(input)
             .arg("-o")

@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use avweld::{AudioChoice, Format, VariantChoice};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
+use avweld::{AudioChoice, SubtitleChoice, VariantChoice};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use serde::Deserialize;
 
-use crate::network::{NetworkArgs, TransferArgs};
-use crate::values::{self, Change, Discontinuity, Gap, ProgressStyle};
+use crate::batch::shard::Shard;
+use crate::keys;
+use crate::network::NetworkArgs;
+use crate::settings::{JobArgs, MessageArgs, ServiceArgs};
+use crate::values::{self, ProgressStyle};
 
 /// What `--version` prints: which libav runs matters to whoever reads a bug report.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -20,6 +24,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 const ROOT_HELP: &str = "\
 Examples:
   avweld merge index.m3u8 -o lesson.mp4
+  avweld batch jobs.toml --output-dir out
   avweld inspect master.m3u8
 
 'avweld help merge' tells all options of a merge.";
@@ -29,12 +34,14 @@ Examples:
   avweld merge index.m3u8 -o lesson.mp4
   avweld merge master.m3u8 --variant 720p --audio all -o film.mkv
   avweld merge https://example.com/v/index.m3u8 -H 'Authorization: Bearer …' -o film.mp4
+  avweld batch jobs.toml --output-dir out
   avweld inspect master.m3u8
 
 Exit codes:
     0  done, or skipped because the output exists
     1  internal error
-    2  usage
+    2  usage, or a config or job file
+    3  a batch ended with some jobs failed
    65  bad data: playlist malformed, media corrupt, key wrong, a segment missing
    66  input not found
    69  unsupported: encryption, codec, container, a limit reached
@@ -45,9 +52,14 @@ Exit codes:
   130  cancelled by SIGINT
   143  cancelled by SIGTERM
 
+Files:
+  avweld/config.toml in $XDG_CONFIG_HOME or ~/.config: every option as a key, _ in place of -
+
 Environment:
   http_proxy, https_proxy, all_proxy  proxies where --proxy gives none; also HTTPS_PROXY, ALL_PROXY
   no_proxy, NO_PROXY                  hosts that are reached without a proxy
+  JOB_COMPLETION_INDEX and _COUNT, SLURM_ARRAY_TASK_ID, _COUNT, _MIN and _STEP
+                                      the part of a list that 'avweld batch' does without --shard
   NO_COLOR                            no colours on standard error";
 
 const MERGE_HELP: &str = "\
@@ -56,9 +68,41 @@ Examples:
   avweld merge segments/ -o lesson.mkv
   avweld merge a.ts b.ts c.ts -o abc.mp4
   avweld merge master.m3u8 --variant 720p --audio all --json
+  avweld merge master.m3u8 --subtitles all -o film.mp4
   avweld merge https://example.com/v/index.m3u8 -o lesson.mp4
   avweld merge index.m3u8 -o - | mpv -
   avweld merge - --base-url segments/ -o lesson.mp4 < index.m3u8";
+
+const BATCH_HELP: &str = "\
+Examples:
+  avweld batch jobs.toml --output-dir out
+  avweld batch list.txt -j 8 --skip-existing --json > reports.jsonl
+  generate-list | avweld batch - --shard 0/4";
+
+const BATCH_LONG_HELP: &str = "\
+Examples:
+  avweld batch jobs.toml --output-dir out
+  avweld batch list.txt -j 8 --skip-existing --json > reports.jsonl
+  generate-list | avweld batch - --shard 0/4
+
+Job files:
+  TOML: options of all jobs, then a table for each; an option's key has _ in place of -
+      retry_delay = 1
+      [[job]]
+      url = \"https://example.com/v/index.m3u8\"
+      name = \"lesson-01\"
+      headers = { Authorization = \"Bearer …\" }
+  JSON Lines: the same keys, an object a line
+      {\"url\": \"https://example.com/v/index.m3u8\", \"name\": \"lesson-01\", \"on_gap\": \"skip\"}
+  Text: a URL a line, and a name behind it or none; # begins a comment
+      https://example.com/v/index.m3u8  lesson-01
+
+  Beside options a job has url, name, output (a path below the output folder) and output_dir. An
+  output is called after output, else the name, else the URL; equal names are numbered. Relative
+  paths begin at the current folder. The command line wins over a job, a job over the job file, the
+  job file over the config file.
+
+Exit code 3 tells that some jobs failed; each report has the code of its own job.";
 
 const INSPECT_HELP: &str = "\
 Examples:
@@ -93,6 +137,11 @@ pub(crate) enum Command {
     /// has been read back; until then, and after a failure, its path stays as it was.
     #[command(after_help = MERGE_HELP)]
     Merge(Box<MergeArgs>),
+    /// Merge many, several at once, from a job file
+    ///
+    /// Each job has a URL, or a path, and may have a name and options of its own. One that fails hurts no other.
+    #[command(after_help = BATCH_HELP, after_long_help = BATCH_LONG_HELP)]
+    Batch(Box<BatchArgs>),
     /// Show what an input holds: variants, renditions, segments, encryption, streams
     ///
     /// Reads the playlists, and of the media the first segment of each sequence.
@@ -118,14 +167,12 @@ pub(crate) struct MergeArgs {
     #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) inputs: Vec<PathBuf>,
 
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
+    /// What a playlist on standard input refers to: the folder or URL it came from
+    #[arg(long, value_name = "FOLDER|URL", allow_hyphen_values = true, help_heading = "Input")]
+    pub(crate) base_url: Option<String>,
 
     #[command(flatten)]
-    pub(crate) network: NetworkArgs,
-
-    #[command(flatten)]
-    pub(crate) transfer: TransferArgs,
+    pub(crate) job: JobArgs,
 
     /// The file to write, or - for standard output [default: the input's name, in this folder]
     ///
@@ -134,62 +181,51 @@ pub(crate) struct MergeArgs {
     #[arg(allow_hyphen_values = true, help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
-    /// The container [default: by the output's extension, else mp4]
-    #[arg(short, long, value_parser = values::format(), ignore_case = true, help_heading = "Output")]
-    pub(crate) format: Option<Format>,
-
-    /// Replace an output that exists
-    #[arg(short = 'y', long, conflicts_with = "skip_existing", help_heading = "Output")]
-    pub(crate) overwrite: bool,
-
-    /// Leave an output that exists as it is, and succeed
-    #[arg(long, help_heading = "Output")]
-    pub(crate) skip_existing: bool,
-
-    /// Leave the index (moov) of an mp4, m4a or mov behind the media
-    #[arg(long, help_heading = "Output")]
-    pub(crate) no_faststart: bool,
-
     /// The job's label in events and the report [default: the output's name]
     #[arg(long, value_name = "LABEL", allow_hyphen_values = true, help_heading = "Output")]
     pub(crate) name: Option<String>,
 
-    /// Where temporary files are made [default: the system's temporary folder]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    #[arg(allow_hyphen_values = true, help_heading = "Output")]
-    pub(crate) temp_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) messages: MessageArgs,
 
-    /// Leave temporary files in place at the end
-    #[arg(long, help_heading = "Output")]
-    pub(crate) keep_temp: bool,
+    /// How progress is shown [default: auto]
+    #[arg(long, value_enum, value_name = "STYLE", help_heading = "Messages")]
+    pub(crate) progress: Option<ProgressStyle>,
 
-    /// What a segment that cannot be had does
-    #[arg(long, value_enum, value_name = "POLICY", default_value = "fail", help_heading = "Trouble")]
-    pub(crate) on_gap: Gap,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
 
-    /// What a discontinuity marked in the playlist does
-    #[arg(long, value_enum, value_name = "POLICY", default_value = "join", help_heading = "Trouble")]
-    pub(crate) on_discontinuity: Discontinuity,
+#[derive(Args)]
+pub(crate) struct BatchArgs {
+    /// A job file: .toml, .jsonl, or lines of text, URL [NAME]; - for standard input
+    ///
+    /// Without an extension that tells, it is told by how it begins.
+    #[arg(value_name = "JOBS", id = "list", value_hint = ValueHint::FilePath)]
+    pub(crate) list: PathBuf,
 
-    /// What a change of codec parameters does that one track cannot hold
-    #[arg(long, value_enum, value_name = "POLICY", default_value = "split", help_heading = "Trouble")]
-    pub(crate) on_change: Change,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
 
-    /// Print the report as one JSON object on standard output
-    #[arg(long, help_heading = "Messages")]
-    pub(crate) json: bool,
+    /// Take every N-th job only, from the I-th, counted from 0 [default: that of the array job, else all]
+    ///
+    /// Of an array job of Kubernetes (JOB_COMPLETION_INDEX, with JOB_COMPLETION_COUNT set beside it) or Slurm
+    /// (SLURM_ARRAY_TASK_ID) each takes its own part.
+    #[arg(long, value_name = "I/N", help_heading = "Batch")]
+    pub(crate) shard: Option<Shard>,
 
-    /// How progress is shown
-    #[arg(long, value_enum, value_name = "STYLE", default_value = "auto", help_heading = "Messages")]
-    pub(crate) progress: ProgressStyle,
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
 
-    /// Say nothing but errors
-    #[arg(short, long, conflicts_with = "verbose", help_heading = "Messages")]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) messages: MessageArgs,
 
-    /// Say more: steps and warnings as they happen, causes of errors; twice: progress lines too
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Messages")]
-    pub(crate) verbose: u8,
+    /// How progress is shown [default: auto]
+    #[arg(long, value_enum, value_name = "STYLE", help_heading = "Messages")]
+    pub(crate) progress: Option<ProgressStyle>,
+
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
 #[derive(Args)]
@@ -198,66 +234,91 @@ pub(crate) struct InspectArgs {
     #[arg(value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     pub(crate) input: PathBuf,
 
+    /// What a playlist on standard input refers to: the folder or URL it came from
+    #[arg(long, value_name = "FOLDER|URL", allow_hyphen_values = true, help_heading = "Input")]
+    pub(crate) base_url: Option<String>,
+
     #[command(flatten)]
     pub(crate) source: SourceArgs,
 
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
 
-    /// Print the findings as one JSON object
-    #[arg(long, help_heading = "Messages")]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) messages: MessageArgs,
 
-    /// Say nothing but errors on standard error
-    #[arg(short, long, conflicts_with = "verbose", help_heading = "Messages")]
-    pub(crate) quiet: bool,
-
-    /// Say more: the causes of an error
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Messages")]
-    pub(crate) verbose: u8,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
-/// What both commands need to know to read an input.
+/// Where the options come from that the command line does not give.
 #[derive(Args)]
-#[command(next_help_heading = "Input")]
-pub(crate) struct SourceArgs {
-    /// What a playlist on standard input refers to: the folder or URL it came from
-    #[arg(long, value_name = "FOLDER|URL", allow_hyphen_values = true)]
-    pub(crate) base_url: Option<String>,
+pub(crate) struct ConfigArgs {
+    /// A file of options [default: avweld/config.toml in the user's config folder]
+    ///
+    /// TOML with the options' names as keys, _ in place of -; '' for none. What is given here wins.
+    #[arg(long = "config", id = "config", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(allow_hyphen_values = true, value_parser = values::path_or_nothing())]
+    pub(crate) file: Option<PathBuf>,
+}
 
-    /// Which variant: best, worst, a height (720p), a bandwidth (2500k) or an index (0)
+/// How an input is read.
+#[derive(Args, Deserialize, Default, Clone, PartialEq)]
+#[command(next_help_heading = "Input")]
+#[serde(default)]
+pub(crate) struct SourceArgs {
+    /// Which variant: best, worst, a height (720p), a bandwidth (2500k) or an index (0) [default: best]
     ///
     /// 720p takes the best of that height, else the nearest below; 2500k the best that needs at most
     /// 2500 kbit/s; an index counts from 0 in the order of the playlist.
-    #[arg(long, value_name = "CHOICE", default_value = "best", value_parser = values::variant)]
-    pub(crate) variant: VariantChoice,
+    #[arg(long, value_name = "CHOICE", value_parser = values::variant)]
+    #[serde(deserialize_with = "keys::variant")]
+    pub(crate) variant: Option<VariantChoice>,
 
-    /// Which audio renditions become tracks: default, all, none or a language (en)
+    /// Which audio renditions become tracks: default, all, none or a language (en) [default: default]
     ///
     /// A language takes its regions too: en also en-US.
-    #[arg(long, value_name = "CHOICE", default_value = "default", value_parser = values::audio)]
-    pub(crate) audio: AudioChoice,
+    #[arg(long, value_name = "CHOICE", value_parser = values::audio)]
+    #[serde(deserialize_with = "keys::audio")]
+    pub(crate) audio: Option<AudioChoice>,
+
+    /// Which subtitle renditions are written beside the output: default, all, none or a language (en) [default: default]
+    ///
+    /// Each becomes NAME.LANG.vtt, or NAME.LANG.ttml where it is IMSC, timed as the output is; default
+    /// takes those that the playlist marks so. A language takes its regions too: en also en-US.
+    #[arg(long, value_name = "CHOICE", value_parser = values::subtitles)]
+    #[serde(deserialize_with = "keys::subtitles")]
+    pub(crate) subtitles: Option<SubtitleChoice>,
 
     /// Decryption key in place of the playlist's: 32 hex digits, or a file of 16 bytes
     ///
     /// Other users of this machine can see a command line: a file is the safer way.
     #[arg(long, value_name = "HEX|FILE", value_hint = ValueHint::FilePath, allow_hyphen_values = true)]
+    #[serde(deserialize_with = "keys::secret")]
     pub(crate) key: Option<Secret>,
 
     /// Initialization vector of every segment, in place of the playlist's
     ///
     /// Up to 32 hex digits, with 0x before them or without; fewer are padded with zeros on the left.
     #[arg(long, value_name = "HEX", value_parser = values::iv)]
+    #[serde(deserialize_with = "keys::iv")]
     pub(crate) iv: Option<[u8; 16]>,
 
     /// A folder beside its own that a playlist may name files in; may be repeated
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, allow_hyphen_values = true)]
-    pub(crate) allow_path: Vec<PathBuf>,
+    #[serde(deserialize_with = "keys::paths")]
+    pub(crate) allow_path: Option<Vec<PathBuf>>,
 }
 
 /// A value that may be a key: a type of its own, without Debug output, so that it gets into no message.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Secret(pub(crate) PathBuf);
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(value.into())
+    }
+}
 
 impl From<std::ffi::OsString> for Secret {
     fn from(value: std::ffi::OsString) -> Self {
@@ -266,12 +327,23 @@ impl From<std::ffi::OsString> for Secret {
 }
 
 impl Command {
-    /// How often `-v` was given.
-    pub(crate) fn verbosity(&self) -> u8 {
+    /// The config file that was asked for; `None` for a command that takes no options.
+    pub(crate) fn config(&self) -> Option<&ConfigArgs> {
         match self {
-            Self::Merge(args) => args.verbose,
-            Self::Inspect(args) => args.verbose,
-            Self::Completions { .. } | Self::Man => 0,
+            Self::Merge(args) => Some(&args.config),
+            Self::Batch(args) => Some(&args.config),
+            Self::Inspect(args) => Some(&args.config),
+            Self::Completions { .. } | Self::Man => None,
+        }
+    }
+
+    /// What the command line says of messages.
+    pub(crate) fn messages(&self) -> Option<&MessageArgs> {
+        match self {
+            Self::Merge(args) => Some(&args.messages),
+            Self::Batch(args) => Some(&args.messages),
+            Self::Inspect(args) => Some(&args.messages),
+            Self::Completions { .. } | Self::Man => None,
         }
     }
 }
@@ -304,9 +376,12 @@ mod tests {
 
     #[test]
     fn options_repeat_and_conflict() {
-        assert_eq!(merge(&["a", "--allow-path", "x", "--allow-path", "y"]).source.allow_path.len(), 2);
-        assert_eq!(merge(&["a", "-vv"]).verbose, 2);
-        assert_eq!(merge(&["a", "-f", "MKV"]).format, Some(Format::Mkv));
+        assert_eq!(
+            merge(&["a", "--allow-path", "x", "--allow-path", "y"]).job.source.allow_path.map(|p| p.len()),
+            Some(2)
+        );
+        assert_eq!(merge(&["a", "-vv"]).messages.verbose, 2);
+        assert_eq!(merge(&["a", "-f", "MKV"]).job.output.format, Some(avweld::Format::Mkv));
         for bad in [&["a", "-y", "--skip-existing"][..], &["a", "-q", "-v"], &["a", "-f", "avi"], &[]] {
             assert!(Cli::try_parse_from(["avweld", "merge"].iter().chain(bad)).is_err(), "{bad:?}");
         }

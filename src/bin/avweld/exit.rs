@@ -7,6 +7,9 @@ pub(crate) const OK: u8 = 0;
 /// A fault of avweld itself.
 pub(crate) const INTERNAL: u8 = 1;
 
+/// A batch ended with some jobs failed.
+pub(crate) const SOME_FAILED: u8 = 3;
+
 /// The exit code for an error, with the signal that was received, if one was.
 pub(crate) fn code(kind: ErrorKind, signal: Option<i32>) -> u8 {
     match kind {

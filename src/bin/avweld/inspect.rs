@@ -1,27 +1,28 @@
 //! `avweld inspect`.
 
-use avweld::{Error, ErrorKind, InputInfo, Inspection, Result, StreamInfo};
+use avweld::{InputInfo, Inspection, Result, StreamInfo};
 
 use crate::args::InspectArgs;
+use crate::config::Config;
 use crate::network;
+use crate::report;
+use crate::settings::{Messages, Settings};
 use crate::source;
 use crate::terminal::{self, clock, count, printable, warning_line};
 
-/// Runs the command.
-pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    let mut options = source::options(&args.source)?;
-    options.network.proxies = network::environment(|name| std::env::var_os(name));
+/// Runs the command; `messages` are those of the command line over those of the config.
+pub(crate) fn run(args: &InspectArgs, config: &Config, messages: Messages) -> Result<()> {
+    let proxies = network::environment(|name| std::env::var_os(name));
+    let mut options = Settings::new([&config.job], proxies)?.options;
+    source::apply(&args.source, &mut options)?;
     args.network.apply(&mut options.network)?;
-    let input = source::input(std::slice::from_ref(&args.input), args.source.base_url.as_deref())?;
+    let input = source::input(std::slice::from_ref(&args.input), args.base_url.as_deref())?;
     let inspection = avweld::inspect(&input, &options)?;
-    if args.json {
-        let mut line = serde_json::to_vec(&inspection)
-            .map_err(|e| Error::new(ErrorKind::Internal, "cannot put the findings into JSON").with_source(e))?;
-        line.push(b'\n');
-        return terminal::data(&line);
+    if messages.json {
+        return report::print(&inspection);
     }
     terminal::data(text(&inspection).as_bytes())?;
-    if !args.quiet {
+    if !messages.quiet {
         inspection.warnings.iter().for_each(|message| terminal::say(warning_line(message)));
     }
     Ok(())

@@ -3,16 +3,22 @@
 //! It uses the library's public API only. Standard output carries data, standard error everything else.
 
 mod args;
+mod batch;
+mod config;
 mod docs;
+mod existing;
 mod exit;
 mod inspect;
+mod keys;
 mod merge;
 mod network;
 mod progress;
 mod report;
+mod settings;
 mod signals;
 mod source;
 mod terminal;
+mod textfile;
 mod values;
 
 use std::error::Error as _;
@@ -23,6 +29,8 @@ use avweld::{Error, Result};
 use clap::Parser;
 
 use crate::args::{Cli, Command};
+use crate::config::Config;
+use crate::settings::Messages;
 use crate::signals::Watch;
 
 fn main() -> ExitCode {
@@ -33,26 +41,37 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> u8 {
-    let (result, signal) = match Watch::install() {
-        Ok(watch) => (dispatch(command, &watch), watch.received()),
-        Err(error) => (Err(error), None),
+    let verbosity = command.messages().map_or(0, |messages| messages.verbose);
+    let watch = match Watch::install() {
+        Ok(watch) => watch,
+        Err(error) => return failed(&error, verbosity, None),
     };
-    match result {
-        Ok(()) => exit::OK,
-        Err(error) => {
-            tell(&error, command.verbosity());
-            exit::code(error.kind(), signal)
-        }
+    let config = match command.config().map(|args| Config::load(args.file.as_deref())).transpose() {
+        Ok(config) => config.unwrap_or_default(),
+        Err(error) => return failed(&error, verbosity, None),
+    };
+    let messages = Messages::new([Some(&config.messages), command.messages()].into_iter().flatten());
+    match dispatch(command, &config, messages, &watch) {
+        Ok(code) => code,
+        Err(error) => failed(&error, messages.verbose, watch.received()),
     }
 }
 
-fn dispatch(command: &Command, watch: &Watch) -> Result<()> {
+fn dispatch(command: &Command, config: &Config, messages: Messages, watch: &Watch) -> Result<u8> {
     match command {
-        Command::Merge(args) => merge::run(args, watch),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Completions { shell } => docs::completions(*shell),
-        Command::Man => docs::man(),
+        Command::Merge(args) => merge::run(args, config, messages, watch)?,
+        Command::Batch(args) => return batch::run(args, config, watch),
+        Command::Inspect(args) => inspect::run(args, config, messages)?,
+        Command::Completions { shell } => docs::completions(*shell)?,
+        Command::Man => docs::man()?,
     }
+    Ok(exit::OK)
+}
+
+/// Tells an error, and its exit code.
+fn failed(error: &Error, verbosity: u8, signal: Option<i32>) -> u8 {
+    tell(error, verbosity);
+    exit::code(error.kind(), signal)
 }
 
 /// One line for an error; with `-v` its causes, a line each.

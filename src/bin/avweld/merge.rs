@@ -1,6 +1,5 @@
 //! `avweld merge`.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -8,17 +7,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use avweld::{Error, ErrorKind, Existing, Faststart, Job, Options, Output, Proxies, Report, Result};
-use serde::Serialize;
+use avweld::{Error, Job, Output, Report, Result};
 
 use crate::args::MergeArgs;
+use crate::config::Config;
+use crate::existing;
 use crate::exit;
 use crate::network;
 use crate::progress::{Progress, Volume};
 use crate::report::{self, Unfinished};
+use crate::settings::{Messages, Settings};
 use crate::signals::Watch;
 use crate::source::{self, is_dash, usage};
 use crate::terminal;
+use crate::values::ProgressStyle;
 
 /// How a merge ended that did not fail.
 enum Outcome {
@@ -28,18 +30,21 @@ enum Outcome {
     ReaderGone,
 }
 
-/// Runs the command.
-pub(crate) fn run(args: &MergeArgs, watch: &Watch) -> Result<()> {
-    let output = args.output.clone().unwrap_or_else(|| source::default_output(&args.inputs, args.format));
-    if args.json && is_dash(&output) {
+/// Runs the command; `messages` are those of the command line over those of the config.
+pub(crate) fn run(args: &MergeArgs, config: &Config, messages: Messages, watch: &Watch) -> Result<()> {
+    let settings = Settings::new([&config.job, &args.job], network::environment(|name| std::env::var_os(name)));
+    let format = settings.as_ref().ok().and_then(|settings| settings.options.format);
+    let output = args.output.clone().unwrap_or_else(|| source::default_output(&args.inputs, format));
+    if messages.json && is_dash(&output) {
         return Err(usage("--json and -o - both want standard output; write the media to a file"));
     }
     let label = args.name.clone().unwrap_or_else(|| label(&output));
-    let progress = Arc::new(Progress::new(args.progress, Volume::new(args.quiet, args.verbose)));
-    let result = merge(args, &output, &label, &progress, watch);
+    let style = args.progress.or(config.progress).unwrap_or(ProgressStyle::Auto);
+    let progress = Arc::new(Progress::new(style, Volume::new(messages)));
+    let result = settings.and_then(|settings| merge(args, settings, &output, &label, &progress, watch));
     progress.finish();
     match result {
-        Ok(Outcome::Done(report)) if args.json => print(&report::with_utf8_paths(*report)),
+        Ok(Outcome::Done(report)) if messages.json => report::print(&report::with_utf8_paths(*report)),
         Ok(Outcome::Done(report)) => {
             if progress.volume() > Volume::Quiet {
                 report::summary(&report, !progress.shows_warnings()).iter().for_each(terminal::say);
@@ -47,8 +52,8 @@ pub(crate) fn run(args: &MergeArgs, watch: &Watch) -> Result<()> {
             Ok(())
         }
         Ok(Outcome::Skipped(existing)) => {
-            if args.json {
-                print(&Unfinished::skipped(&label, &existing))?;
+            if messages.json {
+                report::print(&Unfinished::skipped(&label, &existing))?;
             } else if progress.volume() > Volume::Quiet {
                 terminal::say(format!("{}: exists, skipped", terminal::printable_path(&existing)));
             }
@@ -56,89 +61,50 @@ pub(crate) fn run(args: &MergeArgs, watch: &Watch) -> Result<()> {
         }
         Ok(Outcome::ReaderGone) => Ok(()),
         Err(error) => {
-            if args.json {
+            if messages.json {
                 let code = exit::code(error.kind(), watch.received());
                 // The job's own error is the one to tell, also where its report cannot be written.
-                let _ = print(&Unfinished::failed(&label, &output, &error, code));
+                let _ = report::print(&Unfinished::failed(&label, &output, &error, code));
             }
             Err(error)
         }
     }
 }
 
-fn merge(args: &MergeArgs, output: &Path, label: &str, progress: &Arc<Progress>, watch: &Watch) -> Result<Outcome> {
+fn merge(
+    args: &MergeArgs,
+    settings: Settings,
+    output: &Path,
+    label: &str,
+    progress: &Arc<Progress>,
+    watch: &Watch,
+) -> Result<Outcome> {
     let to_stdout = is_dash(output);
-    if args.skip_existing && !to_stdout && stands(output) {
+    let skip_existing = settings.skip_existing;
+    if skip_existing && !to_stdout && existing::stands(output) {
         return Ok(Outcome::Skipped(output.to_owned()));
     }
-    let options = options(args, network::environment(|name| std::env::var_os(name)))?;
     let reader_gone = Arc::new(AtomicBool::new(false));
     let target = if to_stdout { stdout(&reader_gone)? } else { Output::Path(output.to_owned()) };
-    let input = source::input(&args.inputs, args.source.base_url.as_deref())?;
+    let input = source::input(&args.inputs, args.base_url.as_deref())?;
     let observer = Arc::clone(progress);
     let job = Job::new(input, target)
         .name(label)
-        .options(options)
+        .options(settings.options)
         .observer(move |event: &avweld::Event| observer.on_event(event))
         .cancel_token(watch.token());
     match watch.run(|| job.run()) {
         Ok(report) => Ok(Outcome::Done(Box::new(report))),
         Err(_) if reader_gone.load(Ordering::Relaxed) => Ok(Outcome::ReaderGone),
-        Err(error) if args.skip_existing && error.kind() == ErrorKind::Exists => {
-            // Made meanwhile by somebody else, or the files of a merge that was split.
-            match [output.to_owned(), first_of_several(output)].into_iter().find(|path| stands(path)) {
-                Some(existing) => Ok(Outcome::Skipped(existing)),
-                None => Err(error),
-            }
-        }
+        Err(error) if skip_existing => existing::skipped(output, &error).map(Outcome::Skipped).ok_or(error),
         Err(error) => Err(error),
     }
-}
-
-fn options(args: &MergeArgs, proxies: Proxies) -> Result<Options> {
-    let mut options = source::options(&args.source)?;
-    options.network.proxies = proxies;
-    args.network.apply(&mut options.network)?;
-    args.transfer.apply(&mut options);
-    options.format = args.format;
-    options.existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
-    options.on_gap = args.on_gap.into();
-    options.on_discontinuity = args.on_discontinuity.into();
-    options.on_change = args.on_change.into();
-    options.faststart = if args.no_faststart { Faststart::Off } else { Faststart::On };
-    options.temp_dir = args.temp_dir.clone();
-    options.keep_temp = args.keep_temp;
-    Ok(options)
 }
 
 /// The output's name without its extension.
 fn label(output: &Path) -> String {
     let stem = if is_dash(output) { None } else { output.file_stem() };
     stem.map_or_else(|| "output".to_owned(), |stem| stem.to_string_lossy().into_owned())
-}
-
-/// True if anything has that name, a dangling symlink too.
-fn stands(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}
-
-/// `NAME.000.mp4` of `NAME.mp4`.
-fn first_of_several(output: &Path) -> PathBuf {
-    let mut name = output.file_stem().map(OsString::from).unwrap_or_default();
-    name.push(".000");
-    if let Some(extension) = output.extension() {
-        name.push(".");
-        name.push(extension);
-    }
-    output.with_file_name(name)
-}
-
-/// Prints one object as one line.
-fn print(value: &impl Serialize) -> Result<()> {
-    let mut line = serde_json::to_vec(value)
-        .map_err(|e| Error::new(ErrorKind::Internal, "cannot put the report into JSON").with_source(e))?;
-    line.push(b'\n');
-    terminal::data(&line)
 }
 
 /// Standard output as a job writes to it.
@@ -183,18 +149,25 @@ impl Write for Pipe {
 mod tests {
     use super::*;
     use crate::args::{Cli, Command};
+    use crate::textfile::file;
     use avweld::{
-        AddressPolicy, AudioChoice, HttpVersion, InsecureSegments, NetworkOptions, OnChange, OnDiscontinuity, OnGap,
-        TlsVerification, VariantChoice,
+        AddressPolicy, AudioChoice, Existing, Faststart, HttpVersion, InsecureSegments, NetworkOptions, OnChange,
+        OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TlsVerification, VariantChoice,
     };
     use clap::Parser;
     use std::time::Duration;
 
+    fn settings(config: &str, args: &str) -> Settings {
+        let file = file(config);
+        let config = Config::parse(&file.toml().expect("TOML"), &file).expect("a config");
+        let Command::Merge(args) = Cli::try_parse_from(args.split(' ')).expect("the arguments parse").command else {
+            panic!("not a merge")
+        };
+        Settings::new([&config.job, &args.job], Proxies::default()).expect("the options are valid")
+    }
+
     fn parsed(args: &str) -> Options {
-        match Cli::try_parse_from(args.split(' ')).expect("the arguments parse").command {
-            Command::Merge(args) => options(&args, Proxies::default()).expect("the options are valid"),
-            _ => panic!("not a merge"),
-        }
+        settings("", args).options
     }
 
     #[test]
@@ -206,7 +179,7 @@ mod tests {
     fn every_option_reaches_the_library() {
         let options = parsed(
             "avweld merge a.ts -f ts -y --no-faststart --temp-dir t --keep-temp --on-gap skip --on-discontinuity split \
-             --on-change fail --variant 720p --audio de --iv 1 --key 00000000000000000000000000000001 --allow-path p",
+             --on-change fail --variant 720p --audio de --subtitles all --iv 1 --key 00000000000000000000000000000001 --allow-path p",
         );
         assert_eq!(options.format, Some(avweld::Format::Ts));
         assert_eq!(options.existing, Existing::Overwrite);
@@ -217,6 +190,7 @@ mod tests {
         assert_eq!(options.on_change, OnChange::Fail);
         assert_eq!(options.variant, VariantChoice::Height(720));
         assert_eq!(options.audio, AudioChoice::Language("de".into()));
+        assert_eq!(options.subtitles, SubtitleChoice::All);
         assert_eq!(options.key.key, options.key.iv);
         assert_eq!(options.key.iv.map(|iv| iv[15]), Some(1));
         assert_eq!(options.allow_paths, [PathBuf::from("p")]);
@@ -261,24 +235,29 @@ mod tests {
     }
 
     #[test]
+    fn the_command_line_wins_over_the_config() {
+        let config =
+            "variant = '720p'\nheaders = { A = '1', B = '2' }\nmax_retries = 7\nskip_existing = true\ninsecure = true";
+        let settings = settings(config, "avweld merge a.ts --variant worst -H b:3 -y --insecure=false");
+        assert_eq!(settings.options.variant, VariantChoice::Worst);
+        let headers = [("A", "1"), ("b", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(settings.options.network.headers, headers);
+        assert_eq!(settings.options.network.retries, 7);
+        assert_eq!(settings.options.network.tls_verification, TlsVerification::On);
+        assert_eq!((settings.options.existing, settings.skip_existing), (Existing::Overwrite, false));
+    }
+
+    #[test]
     fn the_environment_s_proxies_reach_the_library() {
         let proxies = Proxies { https: Some("http://p:1".into()), ..Proxies::default() };
-        let Command::Merge(args) = Cli::try_parse_from(["avweld", "merge", "a.ts"]).expect("arguments").command else {
-            panic!("not a merge")
-        };
-        assert_eq!(options(&args, proxies.clone()).expect("options").network.proxies, proxies);
+        let settings = Settings::new(&[], proxies.clone()).expect("settings");
+        assert_eq!(settings.options.network.proxies, proxies);
     }
 
     #[test]
     fn labels_are_the_names_of_outputs() {
         assert_eq!(label(Path::new("out/lesson-01.mp4")), "lesson-01");
         assert_eq!(label(Path::new("-")), "output");
-    }
-
-    #[test]
-    fn the_first_of_several_files_is_numbered_before_the_extension() {
-        assert_eq!(first_of_several(Path::new("out/a.b.mp4")), Path::new("out/a.b.000.mp4"));
-        assert_eq!(first_of_several(Path::new("a")), Path::new("a.000"));
     }
 
     #[test]

@@ -8,28 +8,35 @@ use std::time::Duration;
 use avweld::{HttpVersion, InsecureSegments, NetworkOptions, Options, Proxies, Result, TlsVerification};
 use bytesize::ByteSize;
 use clap::{Args, ValueHint};
+use serde::Deserialize;
 
+use crate::keys;
+use crate::settings::set;
 use crate::source::usage;
 use crate::values::{self, Addresses};
 
 /// How a server is reached and what it is told. Values that may be secrets are taken as they are and looked at
 /// in [`NetworkArgs::apply`]: clap would show a value that it refuses.
-#[derive(Args, Default)]
+#[derive(Args, Deserialize, Default, Clone, PartialEq)]
 #[command(next_help_heading = "Network")]
+#[serde(default)]
 pub(crate) struct NetworkArgs {
     /// A header for the playlist's own server, 'Name: value'; may be repeated
     ///
     /// Authorization, Cookie and their like go to no other server. Other users of this machine can see a command
     /// line.
     #[arg(short = 'H', long, value_name = "HEADER", allow_hyphen_values = true)]
+    #[serde(alias = "headers", deserialize_with = "keys::headers")]
     pub(crate) header: Option<Vec<String>>,
 
     /// The User-Agent header [default: avweld's own]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[serde(deserialize_with = "keys::secret")]
     pub(crate) user_agent: Option<String>,
 
     /// The Referer header [default: none]
     #[arg(long, value_name = "URL", allow_hyphen_values = true)]
+    #[serde(deserialize_with = "keys::secret")]
     pub(crate) referer: Option<String>,
 
     /// Cookies from a file in the format of Netscape, which browsers' add-ons export
@@ -40,6 +47,7 @@ pub(crate) struct NetworkArgs {
     ///
     /// Hosts that NO_PROXY lists are reached without it.
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, allow_hyphen_values = true)]
+    #[serde(deserialize_with = "keys::secret")]
     pub(crate) proxy: Option<String>,
 
     /// Take any certificate, of whomever
@@ -49,6 +57,7 @@ pub(crate) struct NetworkArgs {
 
     /// Trust the certificates of a PEM file beside the system's; may be repeated
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, allow_hyphen_values = true)]
+    #[serde(deserialize_with = "keys::paths")]
     pub(crate) cacert: Option<Vec<PathBuf>>,
 
     /// Speak HTTP/1.1 also where a server offers HTTP/2
@@ -58,18 +67,22 @@ pub(crate) struct NetworkArgs {
 
     /// How often a request that failed for a while is made again [default: 3]
     #[arg(long, value_name = "N")]
+    #[serde(rename = "max_retries", alias = "retries")]
     pub(crate) retries: Option<u32>,
 
     /// The first pause before that; it doubles each time, and a server's Retry-After outranks it [default: 5]
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
+    #[serde(deserialize_with = "keys::seconds")]
     pub(crate) retry_delay: Option<Duration>,
 
     /// How long a connection may take [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = values::timeout)]
+    #[serde(deserialize_with = "keys::timeout")]
     pub(crate) connect_timeout: Option<Duration>,
 
     /// How long a server may send nothing [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = values::timeout)]
+    #[serde(deserialize_with = "keys::timeout")]
     pub(crate) read_timeout: Option<Duration>,
 
     /// Which addresses a playlist from the web may lead to [default: same-class]
@@ -83,8 +96,9 @@ pub(crate) struct NetworkArgs {
 }
 
 /// How segments are downloaded, and how long a job may take.
-#[derive(Args, Default)]
+#[derive(Args, Deserialize, Default, Clone, PartialEq)]
 #[command(next_help_heading = "Network")]
+#[serde(default)]
 pub(crate) struct TransferArgs {
     /// Segments in flight [default: 8]
     #[arg(short = 'N', long, value_name = "N")]
@@ -92,14 +106,17 @@ pub(crate) struct TransferArgs {
 
     /// Bytes a second, such as 500k, 4M or 4MiB [default: as fast as it goes]
     #[arg(long, value_name = "RATE", value_parser = values::rate)]
+    #[serde(deserialize_with = "keys::rate")]
     pub(crate) limit_rate: Option<ByteSize>,
 
     /// How long a download may make no progress [default: 300]
     #[arg(long, value_name = "SECONDS", value_parser = values::timeout)]
+    #[serde(deserialize_with = "keys::timeout")]
     pub(crate) download_timeout: Option<Duration>,
 
     /// How long a merge may take in all, waiting for the network left out [default: 600]
     #[arg(long, value_name = "SECONDS", value_parser = values::timeout)]
+    #[serde(deserialize_with = "keys::timeout")]
     pub(crate) merge_timeout: Option<Duration>,
 }
 
@@ -114,8 +131,8 @@ impl NetworkArgs {
             network.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
             network.headers.push((name, value));
         }
-        set_some(&mut network.user_agent, text("--user-agent", self.user_agent.as_deref())?);
-        set_some(&mut network.referer, text("--referer", self.referer.as_deref())?);
+        set_some(&mut network.user_agent, text("the user agent", self.user_agent.as_deref())?);
+        set_some(&mut network.referer, text("the referer", self.referer.as_deref())?);
         set_some(&mut network.cookies, self.cookies.clone());
         match self.proxy.as_deref() {
             None => {}
@@ -179,12 +196,6 @@ pub(crate) fn no_control_characters(what: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn set<T>(place: &mut T, given: Option<T>) {
-    if let Some(value) = given {
-        *place = value;
-    }
-}
-
 fn set_some<T>(place: &mut Option<T>, given: Option<T>) {
     if given.is_some() {
         *place = given;
@@ -194,18 +205,18 @@ fn set_some<T>(place: &mut Option<T>, given: Option<T>) {
 /// `Name: value`. Errors show a name at most, and that only when it is one.
 fn header(line: &str) -> Result<(String, String)> {
     let Some((name, value)) = line.split_once(':') else {
-        return Err(usage("a header has no colon; give it as -H 'Name: value'"));
+        return Err(usage("a header has no colon; give it as 'Name: value'"));
     };
     let value = value.trim_matches([' ', '\t']);
     if !is_token(name) {
-        return Err(usage("the name of a header has characters that no name has; give it as -H 'Name: value'"));
+        return Err(usage("the name of a header has characters that no name has; give it as 'Name: value'"));
     }
     // A line break would end the header and begin another.
     if value.chars().any(|c| c.is_control() && c != '\t') {
         return Err(usage(format!("header {name} contains control characters")));
     }
     if value.is_empty() {
-        return Err(usage(format!("header {name} has no value; quote the two together: -H '{name}: value'")));
+        return Err(usage(format!("header {name} has no value; quote the two together: '{name}: value'")));
     }
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -215,17 +226,17 @@ fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-fn text(option: &str, given: Option<&str>) -> Result<Option<String>> {
-    given.map(|text| no_control_characters(option, text).map(|()| text.to_owned())).transpose()
+fn text(what: &str, given: Option<&str>) -> Result<Option<String>> {
+    given.map(|text| no_control_characters(what, text).map(|()| text.to_owned())).transpose()
 }
 
 fn proxy(given: &str) -> Result<String> {
-    no_control_characters("--proxy", given)?;
+    no_control_characters("the proxy's URL", given)?;
     let whole = with_scheme(given.to_owned());
     let known = url::Url::parse(&whole)
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host());
     if !known {
-        return Err(usage("--proxy is no URL of a proxy; give http, https, socks5 or socks5h://HOST:PORT"));
+        return Err(usage("the proxy is no URL of one; give http, https, socks5 or socks5h://HOST:PORT"));
     }
     Ok(whole)
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use avweld::Event;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle as BarStyle};
 
+use crate::settings::Messages;
 use crate::terminal::{self, clock, count, printable, printable_path, warning_line};
 use crate::values::ProgressStyle;
 
@@ -13,6 +14,8 @@ use crate::values::ProgressStyle;
 pub(crate) struct Progress {
     style: Style,
     volume: Volume,
+    /// Other jobs are shown beside it, so that a line must say whose it is.
+    among_others: bool,
     started: Instant,
 }
 
@@ -20,6 +23,29 @@ enum Style {
     Bar(ProgressBar),
     Json,
     Plain,
+}
+
+/// What is shown, as asked for and as standard error can show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Bars.
+    Bars,
+    /// Events, one a line.
+    Json,
+    /// Lines of text, if any.
+    Plain,
+}
+
+impl Shown {
+    pub(crate) fn new(asked: ProgressStyle, volume: Volume) -> Self {
+        let terminal = io::stderr().is_terminal();
+        match asked {
+            ProgressStyle::Json => Self::Json,
+            ProgressStyle::Bar if terminal => Self::Bars,
+            ProgressStyle::Auto if terminal && volume > Volume::Quiet => Self::Bars,
+            ProgressStyle::Auto | ProgressStyle::Bar | ProgressStyle::None => Self::Plain,
+        }
+    }
 }
 
 /// How much is said in words.
@@ -37,8 +63,8 @@ pub(crate) enum Volume {
 
 impl Volume {
     /// From `-q` and the number of `-v`.
-    pub(crate) fn new(quiet: bool, verbose: u8) -> Self {
-        match (quiet, verbose) {
+    pub(crate) fn new(messages: Messages) -> Self {
+        match (messages.quiet, messages.verbose) {
             (true, _) => Self::Quiet,
             (false, 0) => Self::Normal,
             (false, 1) => Self::Steps,
@@ -48,16 +74,29 @@ impl Volume {
 }
 
 impl Progress {
-    /// A display as asked for, and as standard error can show it.
+    /// A display of one job.
     pub(crate) fn new(asked: ProgressStyle, volume: Volume) -> Self {
-        let terminal = io::stderr().is_terminal();
-        let style = match asked {
-            ProgressStyle::Json => Style::Json,
-            ProgressStyle::Bar if terminal => Style::Bar(bar()),
-            ProgressStyle::Auto if terminal && volume > Volume::Quiet => Style::Bar(bar()),
-            ProgressStyle::Auto | ProgressStyle::Bar | ProgressStyle::None => Style::Plain,
+        let shown = Shown::new(asked, volume);
+        let bar = (shown == Shown::Bars).then(bar);
+        Self { among_others: false, ..Self::of_many(shown, bar, volume) }
+    }
+
+    /// A display of one job among others.
+    pub(crate) fn of_many(shown: Shown, bar: Option<ProgressBar>, volume: Volume) -> Self {
+        let style = match (shown, bar) {
+            (Shown::Json, _) => Style::Json,
+            (_, Some(bar)) => Style::Bar(bar),
+            (_, None) => Style::Plain,
         };
-        Self { style, volume, started: Instant::now() }
+        Self { style, volume, among_others: true, started: Instant::now() }
+    }
+
+    /// Its bar, where it has one.
+    pub(crate) fn bar(&self) -> Option<&ProgressBar> {
+        match &self.style {
+            Style::Bar(bar) => Some(bar),
+            Style::Json | Style::Plain => None,
+        }
     }
 
     /// Shows one event.
@@ -80,7 +119,7 @@ impl Progress {
 
     /// Takes the bar away.
     pub(crate) fn finish(&self) {
-        if let Style::Bar(bar) = &self.style {
+        if let Some(bar) = self.bar() {
             bar.finish_and_clear();
         }
     }
@@ -101,6 +140,9 @@ impl Progress {
 
     fn line(&self, event: &Event) -> Option<String> {
         match event {
+            Event::Warning { job, message } if self.among_others => {
+                self.shows_warnings().then(|| warning_line(&format!("{job}: {message}")))
+            }
             Event::Warning { message, .. } => self.shows_warnings().then(|| warning_line(message)),
             Event::Progress { .. } => (self.volume >= Volume::All).then(|| step(event))?,
             _ => (self.volume >= Volume::Steps).then(|| step(event))?,
@@ -127,10 +169,19 @@ impl Progress {
     }
 }
 
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::no_length();
+/// The bar of a job.
+pub(crate) fn bar() -> ProgressBar {
+    styled(ProgressBar::no_length(), TEMPLATE)
+}
+
+/// The bar of many jobs.
+pub(crate) fn total_bar(jobs: u64) -> ProgressBar {
+    styled(ProgressBar::new(jobs), TOTAL_TEMPLATE)
+}
+
+fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     // The default style stands in for a template that does not parse; a test keeps it from happening.
-    if let Ok(style) = BarStyle::with_template(TEMPLATE) {
+    if let Ok(style) = BarStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
     }
     bar
@@ -146,6 +197,7 @@ fn short(label: &str) -> String {
 }
 
 const TEMPLATE: &str = "{prefix} [{bar:30}] {pos}/{len} segments  {wide_msg}";
+const TOTAL_TEMPLATE: &str = "[{bar:30}] {pos}/{len} jobs  {elapsed}";
 
 /// An event in words.
 fn step(event: &Event) -> Option<String> {
@@ -187,7 +239,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     fn plain(volume: Volume) -> Progress {
-        Progress { style: Style::Plain, volume, started: Instant::now() }
+        Progress::of_many(Shown::Plain, None, volume)
     }
 
     fn progress() -> Event {
@@ -196,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_template_parses() {
-        assert!(BarStyle::with_template(TEMPLATE).is_ok());
+        assert!(BarStyle::with_template(TEMPLATE).is_ok() && BarStyle::with_template(TOTAL_TEMPLATE).is_ok());
     }
 
     #[test]
@@ -209,7 +261,7 @@ mod tests {
             assert_eq!(said, lines, "{volume:?}");
         }
         let line = plain(Volume::All).line(&warning);
-        assert!(line.is_some_and(|line| line.ends_with("gap\\u{1b}[2J")));
+        assert!(line.is_some_and(|line| line.ends_with(" a: gap\\u{1b}[2J")));
         assert_eq!(step(&started).as_deref(), Some("a: merging 10 segments, 0:01:00.000"));
         assert_eq!(step(&progress()).as_deref(), Some("a: 3 of 10 segments, 1.50 kB read, 0:00:18.000 written"));
     }

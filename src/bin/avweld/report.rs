@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use avweld::{Error, Report};
+use avweld::{Error, ErrorKind, Report, Result};
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
-use crate::terminal::{clock, count, printable, printable_path, warning_line};
+use crate::terminal::{self, clock, count, printable, printable_path, warning_line};
 
 /// The report of a job that has none from the library: it failed or was skipped.
 #[derive(Serialize)]
@@ -55,10 +55,19 @@ impl Unfinished {
 
 /// The report of a job that succeeded, as it can be put into JSON: that is UTF-8, paths need not be.
 pub(crate) fn with_utf8_paths(mut report: Report) -> Report {
-    for path in std::iter::once(&mut report.output).chain(&mut report.outputs) {
+    let beside = report.subtitles.iter_mut().map(|subtitles| &mut subtitles.path);
+    for path in std::iter::once(&mut report.output).chain(&mut report.outputs).chain(beside) {
         *path = PathBuf::from(lossy(path));
     }
     report
+}
+
+/// Prints one object as one line.
+pub(crate) fn print(value: &impl Serialize) -> Result<()> {
+    let mut line =
+        serde_json::to_vec(value).map_err(|e| Error::new(ErrorKind::Internal, "cannot make JSON").with_source(e))?;
+    line.push(b'\n');
+    terminal::data(&line)
 }
 
 fn lossy(path: &Path) -> String {
@@ -99,6 +108,15 @@ pub(crate) fn summary(report: &Report, with_warnings: bool) -> Vec<String> {
             clock(track.duration_s)
         ));
     }
+    for subtitles in &report.subtitles {
+        let language = subtitles.language.as_deref().map(|l| format!(" [{}]", printable(l))).unwrap_or_default();
+        let missing = match subtitles.missing.len() {
+            0 => String::new(),
+            _ => format!(", without {}", list(&subtitles.missing)),
+        };
+        let (path, cues) = (printable_path(&subtitles.path), count(subtitles.cues, "cue"));
+        lines.push(format!("  subtitles{language}: {path}, {cues}{missing}"));
+    }
     if !segments.missing.is_empty() {
         lines.push(format!("  missing: {}", list(&segments.missing)));
     }
@@ -135,7 +153,6 @@ fn list(sequence_numbers: &[u64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use avweld::ErrorKind;
 
     #[test]
     fn a_failed_job_tells_kind_code_and_segment() {

@@ -5,10 +5,11 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use avweld::{Error, ErrorKind, Format, Input, KeyOverride, Limits, Options, Result};
+use avweld::{Error, ErrorKind, Format, Input, Limits, Options, Result};
 
 use crate::args::{Secret, SourceArgs};
 use crate::network;
+use crate::settings::set;
 
 /// The inputs of a job; `-` reads standard input to its end.
 pub(crate) fn input(inputs: &[PathBuf], base: Option<&str>) -> Result<Input> {
@@ -29,14 +30,19 @@ pub(crate) fn input(inputs: &[PathBuf], base: Option<&str>) -> Result<Input> {
     }
 }
 
-/// The options that say how an input is read.
-pub(crate) fn options(args: &SourceArgs) -> Result<Options> {
-    let mut options = Options::default();
-    options.variant = args.variant.clone();
-    options.audio = args.audio.clone();
-    options.key = KeyOverride { key: args.key.as_ref().map(key).transpose()?, iv: args.iv };
-    options.allow_paths = args.allow_path.clone();
-    Ok(options)
+/// Sets what was given of how an input is read, and leaves the rest as it is.
+pub(crate) fn apply(args: &SourceArgs, options: &mut Options) -> Result<()> {
+    set(&mut options.variant, args.variant.clone());
+    set(&mut options.audio, args.audio.clone());
+    set(&mut options.subtitles, args.subtitles.clone());
+    if let Some(given) = &args.key {
+        options.key.key = Some(key(given)?);
+    }
+    if args.iv.is_some() {
+        options.key.iv = args.iv;
+    }
+    set(&mut options.allow_paths, args.allow_path.clone());
+    Ok(())
 }
 
 /// True for `-`: standard input or output.
@@ -63,7 +69,7 @@ pub(crate) fn default_output(inputs: &[PathBuf], format: Option<Format>) -> Path
 }
 
 /// A file's name without its extension, or a folder's whole name.
-fn stem(input: &Path) -> Option<OsString> {
+pub(crate) fn stem(input: &Path) -> Option<OsString> {
     if is_dash(input) {
         return None;
     }
@@ -82,10 +88,13 @@ fn url_of(input: &Path) -> Option<url::Url> {
 }
 
 /// A path or a URL of the web as it is; a `file:` URL as the path it names.
-fn local(input: &Path) -> Result<PathBuf> {
+pub(crate) fn local(input: &Path) -> Result<PathBuf> {
     let url = url_of(input);
     if url.is_some() {
         network::no_control_characters("the URL of an input", &input.to_string_lossy())?;
+    } else if input.to_str().is_some_and(|text| text.contains("://")) && !input.exists() {
+        // Not shown: as a URL it may hold a secret.
+        return Err(usage("the URL of an input is not one of http, https or file"));
     }
     match url {
         Some(url) if url.scheme() == "file" => url
@@ -212,6 +221,10 @@ mod tests {
             let error = local(Path::new(bad)).expect_err(bad);
             assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
             assert!(!error.to_string().contains("hush"), "{error}");
+        }
+        for bad in ["htps://h/?hush", "ftp://u:hush@h/", "https://[hush"] {
+            let error = local(Path::new(bad)).expect_err(bad);
+            assert_eq!(error.to_string(), "the URL of an input is not one of http, https or file");
         }
         let inputs = [PathBuf::from("-")];
         assert_eq!(input(&inputs, Some("https://h/\n")).expect_err("no URL").kind(), ErrorKind::Usage);

@@ -30,6 +30,11 @@ pub(crate) fn error_line(error: &Error) -> String {
     format!("avweld: {RED}error:{PLAIN} {error}")
 }
 
+/// The line that tells the error of one job of many.
+pub(crate) fn job_error_line(job: &str, error: &Error) -> String {
+    format!("avweld: {RED}error:{PLAIN} {job}: {error}")
+}
+
 /// The line that tells a warning.
 pub(crate) fn warning_line(message: &str) -> String {
     format!("{YELLOW}warning:{PLAIN} {}", printable(message))
@@ -39,14 +44,18 @@ pub(crate) fn warning_line(message: &str) -> String {
 pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // Beside the control characters those that turn the direction of what follows.
-        if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if is_unprintable(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Control characters, and those that turn the direction of what follows.
+pub(crate) fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A path as it is shown.

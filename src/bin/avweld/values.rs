@@ -1,14 +1,17 @@
 //! The values of options: text as typed to the library's types.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use avweld::{AddressPolicy, AudioChoice, Format, OnChange, OnDiscontinuity, OnGap, VariantChoice};
+use avweld::{AddressPolicy, AudioChoice, Format, OnChange, OnDiscontinuity, OnGap, SubtitleChoice, VariantChoice};
 use bytesize::ByteSize;
 use clap::ValueEnum;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use serde::Deserialize;
 
 /// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum ProgressStyle {
     /// A bar on a terminal, nothing elsewhere.
     Auto,
@@ -21,7 +24,8 @@ pub(crate) enum ProgressStyle {
 }
 
 /// What a segment that cannot be had does.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Gap {
     /// End the job with an error.
     Fail,
@@ -39,7 +43,8 @@ impl From<Gap> for OnGap {
 }
 
 /// What a marked discontinuity does.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Discontinuity {
     /// Go on in the same file.
     Join,
@@ -57,7 +62,8 @@ impl From<Discontinuity> for OnDiscontinuity {
 }
 
 /// What a change of codec parameters does.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Change {
     /// Begin a new file: NAME.000.mp4, NAME.001.mp4, …
     Split,
@@ -75,7 +81,8 @@ impl From<Change> for OnChange {
 }
 
 /// Which addresses a playlist may lead to.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Addresses {
     /// Public ones, beside that of the URL given.
     Public,
@@ -95,10 +102,20 @@ impl From<Addresses> for AddressPolicy {
     }
 }
 
+/// Takes a path, and what a path cannot be: nothing.
+pub(crate) fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
 /// Takes the name of a format.
-pub(crate) fn format() -> impl TypedValueParser<Value = Format> {
+pub(crate) fn formats() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::name))
         .try_map(|name| Format::from_name(&name).ok_or("no such format"))
+}
+
+/// The name of a format.
+pub(crate) fn format(text: &str) -> Result<Format, String> {
+    Format::from_name(text).ok_or_else(|| format!("give {}", Format::ALL.map(Format::name).join(", ")))
 }
 
 /// `best`, `worst`, `720p`, `2500k` or an index.
@@ -127,9 +144,22 @@ pub(crate) fn audio(text: &str) -> Result<AudioChoice, String> {
         "all" => Ok(AudioChoice::All),
         "none" => Ok(AudioChoice::None),
         _ if is_language(text) => Ok(AudioChoice::Language(text.to_owned())),
-        _ => Err("give default, all, none or a language such as en or pt-BR".to_owned()),
+        _ => Err(WANT_LANGUAGE.to_owned()),
     }
 }
+
+/// `default`, `all`, `none` or a language.
+pub(crate) fn subtitles(text: &str) -> Result<SubtitleChoice, String> {
+    match text {
+        "default" => Ok(SubtitleChoice::Default),
+        "all" => Ok(SubtitleChoice::All),
+        "none" => Ok(SubtitleChoice::None),
+        _ if is_language(text) => Ok(SubtitleChoice::Language(text.to_owned())),
+        _ => Err(WANT_LANGUAGE.to_owned()),
+    }
+}
+
+const WANT_LANGUAGE: &str = "give default, all, none or a language such as en or pt-BR";
 
 /// The shape of a BCP 47 tag: subtags of one to eight letters or digits, the first of letters.
 fn is_language(text: &str) -> bool {
@@ -224,6 +254,15 @@ mod tests {
         for bad in ["", "-", "en-", "12", "en us", "abcdefghi", "é"] {
             assert!(audio(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn subtitle_choices() {
+        assert_eq!(subtitles("default"), Ok(SubtitleChoice::Default));
+        assert_eq!(subtitles("all"), Ok(SubtitleChoice::All));
+        assert_eq!(subtitles("none"), Ok(SubtitleChoice::None));
+        assert_eq!(subtitles("en"), Ok(SubtitleChoice::Language("en".into())));
+        assert!(subtitles("en us").is_err());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::options::{AudioChoice, VariantChoice};
+use crate::options::{AudioChoice, SubtitleChoice, VariantChoice};
 
 const LADDER: &str = "#EXTM3U\n\
     #EXT-X-STREAM-INF:BANDWIDTH=9000000,CODECS=\"mp4a.40.2\"\n0.m3u8\n\
@@ -98,4 +98,43 @@ fn a_language_that_is_not_there_is_an_error() {
     let error = audio(&["A de", "B en-US"], AudioChoice::Language("e".to_owned())).expect_err("an error");
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert_eq!(error.to_string(), "no audio in the language \"e\"; there are: de, en-US");
+}
+
+const SUBTITLES: &str = "#EXTM3U\n\
+    #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"other\",NAME=\"X\",LANGUAGE=\"it\",DEFAULT=YES,URI=\"x.m3u8\"\n\
+    #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"A\",LANGUAGE=\"de\",AUTOSELECT=YES,URI=\"a.m3u8\"\n\
+    #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"B\",LANGUAGE=\"en-GB\",DEFAULT=YES,URI=\"b.m3u8\"\n\
+    #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"C\",LANGUAGE=\"en\",FORCED=YES,URI=\"c.m3u8\"\n\
+    #EXT-X-STREAM-INF:BANDWIDTH=1,SUBTITLES=\"s\"\nv.m3u8\n\
+    #EXT-X-STREAM-INF:BANDWIDTH=2\nw.m3u8\n";
+
+fn subtitles(variant: usize, choice: SubtitleChoice) -> Result<Vec<String>> {
+    let (playlist, _) = multivariant(SUBTITLES);
+    let chosen = select_subtitles(&playlist, &playlist.variants[variant], &choice)?;
+    Ok(chosen.into_iter().map(|r| r.name.clone()).collect())
+}
+
+#[test]
+fn subtitle_renditions_are_chosen() {
+    for (variant, choice, names) in [
+        (0, SubtitleChoice::Default, &["B"][..]),
+        (0, SubtitleChoice::All, &["A", "B", "C"]),
+        (0, SubtitleChoice::None, &[]),
+        (0, SubtitleChoice::Language("en".to_owned()), &["B", "C"]),
+        (1, SubtitleChoice::All, &[]),
+    ] {
+        assert_eq!(subtitles(variant, choice.clone()).expect("a choice"), names, "{choice:?}");
+    }
+}
+
+#[test]
+fn subtitles_in_a_language_that_is_not_there_are_an_error() {
+    let error = subtitles(0, SubtitleChoice::Language("fr".to_owned())).expect_err("an error");
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert_eq!(error.to_string(), "no subtitles in the language \"fr\"; there are: de, en, en-GB");
+    let error = subtitles(1, SubtitleChoice::Language("fr".to_owned())).expect_err("an error");
+    assert_eq!(
+        error.to_string(),
+        "no subtitles in the language \"fr\"; the variant names no subtitles with a language"
+    );
 }

@@ -104,3 +104,16 @@ fn a_segment_listed_twice_is_played_twice() {
     assert_eq!((out.counts.duplicates, out.counts.resets), (0, 2));
     assert_near(out.end_ms(1), 18.0 * 1024.0 / 48.0, 0.1);
 }
+
+#[test]
+fn each_epoch_tells_where_its_clock_was_put() {
+    let wrap = WRAP - 3 * S;
+    let steps = vec![av(0, 50 * S, 6.0), MARKED(1), av(1, wrap, 6.0), av(2, wrap + 6 * S, 6.0), av(3, 9 * S, 6.0)];
+    let out = run_av([steps, vec![av(4, 700 * S, 6.0)]].concat());
+    let ms = |n: Nanos| (n.0 as f64 / 1e6).round();
+    let found: Vec<_> = out.epochs.iter().map(|e| (e.segment, ms(e.start), ms(e.start.plus(e.offset)))).collect();
+    // A clock that wraps goes on, whole periods away; audio is 16 ms longer than the pictures of each run.
+    assert_eq!(found[..2], [(0, 50_000.0, 0.0), (1, -3_000.0, 6_016.0)]);
+    assert_eq!((found.len(), found[2].0, found[2].1), (3, 4, 700_000.0));
+    assert!((found[2].2 - 24_016.0).abs() < 40.0, "{found:?}");
+}

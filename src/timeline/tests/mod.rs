@@ -138,6 +138,8 @@ pub(super) struct Outcome {
     pub(super) tracks: Vec<Vec<Stamped<usize>>>,
     pub(super) counts: Counts,
     pub(super) spans: Vec<Option<(Nanos, Nanos)>>,
+    /// Of the first input.
+    pub(super) epochs: Vec<Epoch>,
     specs: Vec<TrackSpec>,
     /// The most that an input kept back.
     pub(super) most_kept_bytes: usize,
@@ -205,7 +207,8 @@ pub(super) fn run_bounded(specs: &[TrackSpec], origin: Origin, inputs: Vec<Vec<S
     }
     assert!(timeline.pop().is_none());
     let spans = (0..specs.len()).map(|n| timeline.span(n)).collect();
-    let outcome = Outcome { tracks, counts: timeline.counts(), spans, specs: specs.to_vec(), most_kept_bytes };
+    let (counts, epochs) = (timeline.counts(), timeline.epochs(0));
+    let outcome = Outcome { tracks, counts, spans, epochs, specs: specs.to_vec(), most_kept_bytes };
     let came = outcome.tracks.iter().map(Vec::len).sum::<usize>() + outcome.counts.duplicates as usize;
     assert_eq!(came, pushed.iter().sum::<usize>(), "packets are lost");
     for (spec, packets) in specs.iter().zip(&outcome.tracks) {

@@ -91,7 +91,8 @@ fn a_body_that_breaks_off_every_time_is_a_temporary_failure() {
         // A connection that was used before and is closed without an answer may have gone before it was asked.
         let free = usize::from(end == End::HangUp);
         let asked = server.requests_of(SEGMENT).len();
-        assert!((3..=3 * (1 + free)).contains(&asked), "asked {asked} times");
+        // Nor is a host given up at once that serves other requests meanwhile.
+        assert!((3..=9 * (1 + free)).contains(&asked), "asked {asked} times");
     });
 }
 

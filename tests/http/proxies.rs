@@ -102,7 +102,7 @@ fn proxies_come_from_the_environment() {
     type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, bool);
     let rows: [Row<'_>; 9] = [
         ("http_proxy", &[("http_proxy", "PROXY")], PUBLIC, true),
-        ("HTTP_PROXY", &[("HTTP_PROXY", "PROXY")], PUBLIC, true),
+        ("HTTP_PROXY, which a web server sets for its programs", &[("HTTP_PROXY", "PROXY")], &own, false),
         ("ALL_PROXY", &[("ALL_PROXY", "PROXY")], PUBLIC, true),
         ("all_proxy", &[("all_proxy", "PROXY")], PUBLIC, true),
         ("HTTPS_PROXY is for https", &[("HTTPS_PROXY", "PROXY")], &own, false),

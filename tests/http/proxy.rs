@@ -102,7 +102,7 @@ impl State {
         }
     }
 
-    fn serve(&self, mut client: TcpStream) -> io::Result<()> {
+    fn serve(self: &Arc<Self>, mut client: TcpStream) -> io::Result<()> {
         client.set_read_timeout(Some(Duration::from_secs(60)))?;
         let first = match self.kind {
             Kind::Http => self.http(&mut client)?,
@@ -115,8 +115,14 @@ impl State {
         }
         server.write_all(&first)?;
         let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
+        // Of a tunnel nothing is looked at; else each request's head is.
+        let is_tunnel = self.kind == Kind::Socks5 || !first.starts_with(b"GET ");
+        let state = Arc::clone(self);
         let up = named("up", move || {
-            let _gone = io::copy(&mut from_client, &mut to_server);
+            let _gone = match is_tunnel {
+                true => io::copy(&mut from_client, &mut to_server).map(drop),
+                false => state.pass_heads(&mut from_client, &mut to_server),
+            };
             let _gone = to_server.shutdown(Shutdown::Write);
         });
         let _gone = io::copy(&mut server, &mut client);
@@ -147,11 +153,17 @@ impl State {
             client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
             return Ok(Some(pending));
         }
-        // The server that follows takes targets in absolute form as they are. What is the proxy's own business
-        // goes no further.
-        let own = |line: &&str| !line.to_ascii_lowercase().starts_with("proxy-");
-        let head = head.split("\r\n").filter(own).collect::<Vec<_>>().join("\r\n");
-        Ok(Some([head.into_bytes(), pending].concat()))
+        Ok(Some([passed_on(&head), pending].concat()))
+    }
+
+    /// The requests after the first of a connection, which have no bodies.
+    fn pass_heads(&self, client: &mut TcpStream, server: &mut TcpStream) -> io::Result<()> {
+        let mut pending = Vec::new();
+        while let Some(head) = read_head(client, &mut pending)? {
+            self.asked.lock().unwrap().push(head.clone());
+            server.write_all(&passed_on(&head))?;
+        }
+        Ok(())
     }
 
     fn socks(&self, client: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
@@ -186,6 +198,13 @@ impl State {
         client.write_all(&[5, u8::from(refuses), 0, 1, 0, 0, 0, 0, 0, 0])?;
         Ok((!refuses).then(Vec::new))
     }
+}
+
+/// The server that follows takes targets in absolute form as they are. What is the proxy's own business goes no
+/// further.
+fn passed_on(head: &str) -> Vec<u8> {
+    let own = |line: &&str| !line.to_ascii_lowercase().starts_with("proxy-");
+    head.split("\r\n").filter(own).collect::<Vec<_>>().join("\r\n").into_bytes()
 }
 
 fn read<const N: usize>(stream: &mut TcpStream) -> io::Result<[u8; N]> {

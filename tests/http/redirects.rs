@@ -2,7 +2,7 @@
 
 use crate::fault::{Site, redirect};
 use crate::media::segment_of;
-use crate::run::{BAD_DATA, DENIED, NOT_FOUND, TEMPORARY, clean, each, merge, merges_to};
+use crate::run::{BAD_DATA, DENIED, NOT_FOUND, TEMPORARY, UNSUPPORTED, clean, each, merge, merges_to};
 use crate::sandbox::Sandbox;
 
 #[test]
@@ -47,7 +47,7 @@ fn ten_redirects_are_followed_and_eleven_are_not() {
         merges_to(&clean("ts-h264-aac"), chain(10, path).start().url("/index.m3u8"), &[]);
         let server = chain(11, path).start();
         let outcome = merge(&Sandbox::new(), server.url("/index.m3u8"), &["--retries", "0"]).says(&["redirect"]);
-        assert!(matches!(outcome.code, Some(BAD_DATA | NOT_FOUND | TEMPORARY | DENIED)), "{outcome:#?}");
+        assert!(matches!(outcome.code, Some(BAD_DATA | NOT_FOUND | UNSUPPORTED | TEMPORARY | DENIED)), "{outcome:#?}");
         assert_eq!(server.requests_of("/hop11").len(), 0);
     }
 }
@@ -68,7 +68,7 @@ fn redirects_that_lead_nowhere_end() {
         let server = Site::fixture("ts-h264-aac").always("/index1.ts", answer).start();
         let sandbox = Sandbox::new();
         let outcome = merge(&sandbox, server.url("/index.m3u8"), &["--retries", "1"]);
-        assert!(matches!(outcome.code, Some(BAD_DATA | TEMPORARY | DENIED)), "{outcome:#?}");
+        assert!(matches!(outcome.code, Some(BAD_DATA | UNSUPPORTED | TEMPORARY | DENIED)), "{outcome:#?}");
         assert_eq!(sandbox.outputs(), [""; 0]);
         let asked = server.requests_of("/index1.ts").len();
         assert!(asked <= 11 * 4, "asked {asked} times");

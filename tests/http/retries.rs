@@ -25,7 +25,9 @@ fn a_status_that_passes_is_tried_again() {
 
         let server = Site::fixture("ts-h264-aac").always(path, status(code)).start();
         let outcome = refused(TEMPORARY, server.url(PLAYLIST), &["--retries", "2"]).says(&[&code.to_string()]);
-        assert_eq!(server.requests_of(path).len(), 3);
+        // A host is not given up at once that serves other requests meanwhile.
+        let asked = server.requests_of(path).len();
+        assert!(if path == SEGMENT { (3..=9).contains(&asked) } else { asked == 3 }, "asked {asked} times");
         if path == SEGMENT {
             outcome.names_segment(1, "index1.ts");
         }
@@ -54,13 +56,13 @@ fn a_status_that_stays_ends_the_job() {
         match (code, path) {
             // It may be there in a moment: packagers publish in this order too.
             (404 | 410, SEGMENT) => assert_eq!(asked, 3),
-            (401, _) => assert_eq!(asked, 1),
+            (401, PLAYLIST) => assert_eq!(asked, 1),
             _ => assert!(asked <= 3, "asked {asked} times"),
         }
         // Tokens expire: it is looked for once in a new playlist.
         let playlists = server.requests_of(PLAYLIST).len();
         match (code, path) {
-            (403, SEGMENT) => assert_eq!(playlists, 2),
+            (401 | 403, SEGMENT) => assert_eq!(playlists, 2),
             (_, SEGMENT) => assert_eq!(playlists, 1),
             _ => {}
         }
@@ -200,7 +202,7 @@ fn a_connection_closed_under_us_costs_no_retry() {
 
 #[test]
 fn silence_is_told_from_slowness() {
-    let ends = [End::Silence, End::Stall(0), End::Stall(100)];
+    let ends = [End::Silence, End::Stall(0), End::Stall(50)];
     each(ends.map(|end| (format!("{end:?}"), end)), |end| {
         let server = Site::fixture("ts-h264-aac").on(SEGMENT, [ending(end), good()]).start();
         merges_to(&clean("ts-h264-aac"), server.url(PLAYLIST), &["--read-timeout", "1"]);

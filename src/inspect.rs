@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::fetch::{Download, Settings, Wanted, Web, wanted};
 use crate::input::Input;
 use crate::net::Network;
-use crate::options::{OnGap, Options};
+use crate::options::{Limits, OnGap, Options};
 use crate::plan::{Choice, Listed, Purpose, plan};
 use crate::playlist::{InitSection, RenditionKind, Segment};
 use crate::time::Nanos;
@@ -223,7 +223,8 @@ fn first_segment(mut listed: Listed, options: &Options, web: &Web) -> Result<Opt
     listed.input_role = InputRole::Everything;
     let workspace = Workspace::open(options.temp_dir.as_deref(), workspace::Purpose::default(), options.keep_temp)?;
     let wanted = wanted(&[listed.sequence()]);
-    let _download = if wanted.is_empty() { None } else { Some(download(&listed, wanted, &workspace, web)?) };
+    let _download =
+        if wanted.is_empty() { None } else { Some(download(&listed, wanted, &options.limits, &workspace, web)?) };
     let source = InputSource { on_gap: OnGap::Fail, ..listed.into_source(options, workspace.path()) };
     let mut demuxer = InputDemuxer::new(source, &options.limits, &CancelToken::new());
     loop {
@@ -239,12 +240,19 @@ fn first_segment(mut listed: Listed, options: &Options, web: &Web) -> Result<Opt
 }
 
 /// Fetches what the first segment needs. Dropped, it ends.
-fn download(listed: &Listed, wanted: Vec<Wanted>, workspace: &Workspace, web: &Web) -> Result<Arc<Download>> {
+fn download(
+    listed: &Listed,
+    wanted: Vec<Wanted>,
+    limits: &Limits,
+    workspace: &Workspace,
+    web: &Web,
+) -> Result<Arc<Download>> {
     let settings = Settings {
         client: web.client.clone(),
         store: workspace.store()?,
         cancel: web.cancel.clone(),
         on_gap: OnGap::Fail,
+        init_section_bytes: limits.init_section_bytes,
         window: wanted.len(),
         refresh: None,
         listener: None,

@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) store: Store,
     pub(crate) cancel: CancelToken,
     pub(crate) on_gap: OnGap,
+    /// An init section's size in bytes at most.
+    pub(crate) init_section_bytes: u64,
     /// Resources that are fetched ahead of the one that was asked for last.
     pub(crate) window: usize,
     /// What to do where a server begins to refuse: links of this kind expire.
@@ -487,7 +489,11 @@ impl Shared {
         let wanted = &self.wanted[n];
         let mut body = FileBody::begin(&self.settings.store, wanted)?;
         let range = wanted.range.map(|range| range.offset..range.offset.saturating_add(range.length));
-        let request = Request { url, range, encodings: false, limit_bytes: u64::MAX };
+        let limit_bytes = match wanted.kind {
+            Kind::Init { .. } if range.is_none() => self.settings.init_section_bytes,
+            _ => u64::MAX,
+        };
+        let request = Request { url, range, encodings: false, limit_bytes };
         let fetched = self.settings.client.fetch(&request, &mut body).await?;
         body.commit(&fetched)
     }
@@ -495,7 +501,10 @@ impl Shared {
     async fn fetch_key(&self, url: Url) -> Result<Vec<u8>> {
         let request = Request { url, range: None, encodings: false, limit_bytes: KEY_BYTES };
         let mut body = KeyBody::default();
-        self.settings.client.fetch(&request, &mut body).await?;
+        self.settings.client.fetch(&request, &mut body).await.map_err(|error| match error.kind() {
+            ErrorKind::Limit => error.of_kind(ErrorKind::Key).within("key rejected"),
+            _ => error,
+        })?;
         Ok(body.0)
     }
 }

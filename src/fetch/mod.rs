@@ -94,14 +94,17 @@ impl Fetcher {
         let named = |e: Error| e.within(format_args!("init section {}", init.location.display()));
         let limit = self.limits.init_section_bytes;
         let read = || {
-            let (raw, range) = self.open_location(&init.location, init.byte_range).map_err(missing_for_good)?;
-            let cipher = self.cipher(init.key.as_deref(), None)?;
+            let opened = self.open_location(&init.location, init.byte_range).map_err(missing_for_good);
+            // What a download failed of says already of what.
+            let (raw, range) =
+                if matches!(init.location, Location::Http(_)) { opened? } else { opened.map_err(named)? };
+            let cipher = self.cipher(init.key.as_deref(), None).map_err(named)?;
             let mut bytes = Vec::new();
-            let mut reader = decrypted(raw.reader(range)?, cipher).take(limit + 1);
-            reader.read_to_end(&mut bytes).map_err(|e| Error::io("cannot read", e))?;
+            let mut reader = decrypted(raw.reader(range).map_err(named)?, cipher).take(limit + 1);
+            reader.read_to_end(&mut bytes).map_err(|e| named(Error::io("cannot read", e)))?;
             Ok(bytes)
         };
-        let bytes = read().map_err(named)?;
+        let bytes = read()?;
         match bytes.len() as u64 {
             0 => Err(named(Error::new(ErrorKind::Media, "empty"))),
             n if n > limit => Err(named(Error::new(ErrorKind::Limit, format!("larger than {limit} bytes")))),

@@ -55,6 +55,7 @@ impl Job {
             store: self.workspace.store().unwrap(),
             cancel: CancelToken::new(),
             on_gap: self.on_gap,
+            init_section_bytes: 1 << 20,
             window: 16,
             refresh: self.refresh.clone(),
             listener: self.listener.clone(),

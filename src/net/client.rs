@@ -311,9 +311,12 @@ impl ClientKey {
         if self.http_version == HttpVersion::Http1 {
             builder = builder.http1_only();
         }
-        let bypass = self.proxies.bypass.as_deref().and_then(NoProxy::from_string);
+        let bypass = self.proxies.bypass.as_deref();
+        // For reqwest an asterisk is every name, and no address.
+        let bypasses_all = bypass.is_some_and(|hosts| hosts.split(',').any(|host| host.trim() == "*"));
+        let bypass = bypass.and_then(NoProxy::from_string);
         for (url, is_https) in [(&self.proxies.http, false), (&self.proxies.https, true)] {
-            let Some(url) = url.as_deref().filter(|url| !url.is_empty()) else { continue };
+            let Some(url) = url.as_deref().filter(|url| !url.is_empty() && !bypasses_all) else { continue };
             // The URL may hold a password, and so shows in no message.
             let unusable = || {
                 Error::new(ErrorKind::Usage, "the proxy's URL cannot be used")

@@ -29,6 +29,8 @@ fn a_body_that_breaks_off_is_fetched_to_its_end() {
     ];
     let clean = clean("ts-h264-aac");
     let rows = ends.iter().flat_map(|(end, make)| {
+        // A stall takes its time, and what it leaves is what a cut leaves.
+        let heads = if *end == "stalled" { &heads[..2] } else { &heads[..] };
         let heads = heads.iter().map(move |(head, change)| (end, make, head, *change));
         heads.flat_map(move |(end, make, head, change)| {
             [0, 1, n / 2, n - 1].map(|at| (format!("{end} after {at} of {n} bytes, {head}"), (make(at), change)))
@@ -86,13 +88,13 @@ fn a_body_that_breaks_off_every_time_is_a_temporary_failure() {
     let ends = [End::Cut(0), End::Reset(0), End::HangUp, End::Stall(0), End::Silence];
     each(ends.map(|end| (format!("{end:?}"), end)), |end| {
         let server = Site::fixture("ts-h264-aac").always(SEGMENT, ending(end)).start();
-        let arguments = ["--retries", "2", "--read-timeout", "1"];
+        let arguments = ["--retries", "1", "--connect-timeout", "0.2", "--read-timeout", "0.6"];
         refused(TEMPORARY, server.url("/index.m3u8"), &arguments).names_segment(1, "index1.ts").says(&["again"]);
         // A connection that was used before and is closed without an answer may have gone before it was asked.
         let free = usize::from(end == End::HangUp);
         let asked = server.requests_of(SEGMENT).len();
         // Nor is a host given up at once that serves other requests meanwhile.
-        assert!((3..=9 * (1 + free)).contains(&asked), "asked {asked} times");
+        assert!((2..=5 * (1 + free)).contains(&asked), "asked {asked} times");
     });
 }
 
@@ -102,8 +104,8 @@ fn a_body_that_ends_with_its_connection_is_judged_by_what_it_holds() {
     let rows: [(&str, &str, &str, usize); 4] = [
         ("TS in the middle of a packet", "ts-h264-aac", "/index1.ts", length() / 2),
         ("TS between two packets", "ts-h264-aac", "/index1.ts", at_packet),
-        ("the last of TS", "ts-h264-aac", "/index2.ts", plain(2).len() / 2),
-        ("a fragment", "fmp4-muxed", "/index1.m4s", 2000),
+        ("the last of TS", "ts-h264-aac", "/index2.ts", plain(2).len() / 2 + 50),
+        ("a fragment", "fmp4-muxed", "/index1.m4s", 4000),
     ];
     each(rows.map(|(name, case, path, at)| (name.to_owned(), (case, path, at))), |(case, path, at)| {
         let cut = || changed(move |reply| reply.without("ETag").framing(Framing::Close).end(End::Cut(at)));

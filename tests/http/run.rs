@@ -42,7 +42,8 @@ const ENVIRONMENT: [&str; 10] = [
 ];
 
 /// Options that make failures quick, as far as a test does not give its own.
-const QUICK: [(&str, &str); 3] = [("--retries", "3"), ("--retry-delay", "0.05"), ("--read-timeout", "2")];
+const QUICK: [(&str, &str); 4] =
+    [("--retries", "3"), ("--retry-delay", "0.05"), ("--connect-timeout", "2"), ("--read-timeout", "2")];
 
 /// A run that ended.
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::fault::{Site, late};
 use crate::media::Long;
-use crate::run::{each, merges_to};
+use crate::run::{avweld, each, merges_to, quick, run};
+use crate::sandbox::{Sandbox, names};
 use crate::server::Request;
 
 fn is_segment(request: &Request) -> bool {
@@ -39,6 +40,28 @@ fn the_cap_of_a_host_holds_over_renditions() {
     merges_to(&crate::run::clean("fmp4-separate-audio"), server.url("/index.m3u8"), &["-N", "2"]);
     let media = |request: &Request| !request.path.ends_with(".m3u8");
     assert!(server.most_at_once(media) <= 2, "{} at one time", server.most_at_once(media));
+}
+
+#[test]
+fn the_caps_of_a_host_and_of_all_jobs_hold_over_jobs() {
+    let long = Long { many: 16, bytes: 0 };
+    let clean = long.clean();
+    let server = unhurried(&long).start();
+    let sandbox = Sandbox::new();
+    let jobs: String = (0..4).map(|n| format!("{} job{n}\n", server.url(&format!("/index.m3u8?n={n}")))).collect();
+    let list = sandbox.input().join("jobs.txt");
+    std::fs::write(&list, jobs).unwrap();
+    let mut command = avweld(&["batch", list.to_str().unwrap(), "--json", "--progress", "none", "--output-dir"]);
+    command.arg(sandbox.output("")).arg("--temp-dir").arg(sandbox.temp());
+    quick(&mut command, &["--max-concurrent-downloads", "4", "-N", "6"]);
+    let outcome = run(command);
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    assert_eq!(server.most_at_once(is_segment), 8, "in flight at one time, over all jobs");
+    for n in 0..4 {
+        let made = std::fs::read(sandbox.output(&format!("job{n}.mp4")));
+        assert!(made.is_ok_and(|made| made == clean), "job {n}: {:?} {outcome:#?}", sandbox.outputs());
+    }
+    assert_eq!(names(&sandbox.temp()), [""; 0]);
 }
 
 #[test]

@@ -57,16 +57,16 @@ fn a_kill_at_any_moment_leaves_no_output_or_a_whole_one() {
     let kills: u64 = if is_heavy() { 300 } else { 20 };
     let long = Long { many: 30, bytes: 0 };
     let clean = long.clean();
-    let site = long.site().every(crate::fault::late(Duration::from_millis(15)));
+    let site = long.site().every(crate::fault::late(Duration::from_millis(60)));
     let mut random = fastrand::Rng::with_seed(7);
     let (mut before, mut during, mut done) = (0, 0, 0);
     for kill in 0..kills {
         let server = site.clone().start();
         let url = server.url("/index.m3u8");
         let sandbox = Sandbox::new();
-        let running = Running::start(&mut command(&sandbox, &url, &["-N", "4"]));
-        thread::sleep(Duration::from_millis(random.u64(..900)));
-        running.signal("KILL");
+        let mut running = Running::start(&mut command(&sandbox, &url, &["-N", "4"]));
+        thread::sleep(Duration::from_millis(random.u64(100..1100)));
+        running.kill();
         let code = running.wait().code;
         let output = std::fs::read(sandbox.output("out.mp4"));
         match &output {

@@ -32,9 +32,9 @@ fn slow(long: &Long) -> Site {
 
 /// Runs a job, kills it once this many segments were sent, and gives the names of those.
 fn killed(sandbox: &Sandbox, server: &Server, url: &str, after: usize) -> Vec<String> {
-    let running = Running::start(&mut command(sandbox, url, &["-N", &PARALLEL.to_string()]));
+    let mut running = Running::start(&mut command(sandbox, url, &["-N", &PARALLEL.to_string()]));
     server.wait_for(after, is_segment);
-    running.signal("KILL");
+    running.kill();
     let outcome = running.wait();
     assert_eq!(outcome.code, None, "it ended before it was killed: {outcome:#?}");
     assert!(!sandbox.output("out.mp4").exists(), "an output of a run that was killed");

@@ -183,11 +183,16 @@ impl Running {
         Self { child, begun: Instant::now(), out, said, peak_bytes: 0 }
     }
 
-    /// Sends `INT`, `TERM` or `KILL`.
+    /// Sends `INT` or `TERM`.
     pub(crate) fn signal(&self, signal: &str) {
         let kill = format!("kill -{signal} {}", self.child.id());
         // It may have ended by itself; the outcome tells.
         let _ended = Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap();
+    }
+
+    /// Kills it, sooner than a signal by a shell could.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
     }
 
     pub(crate) fn wait(mut self) -> Outcome {

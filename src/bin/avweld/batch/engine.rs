@@ -1,50 +1,31 @@
 //! What runs jobs.
 
-use std::thread::{self, Scope};
+use std::future::Future;
+use std::pin::Pin;
 
-use avweld::{Error, Job, Report, Result};
+use avweld::{Job, Report, Result, Service};
 
-/// Told of how a job ended; once, from any thread.
-pub(crate) type Ended = Box<dyn FnOnce(Result<Report>) + Send>;
+use crate::settings;
+
+/// A job under way: how it ends.
+pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Report>>>>;
 
 /// Runs jobs beside each other.
 pub(crate) trait Engine {
-    /// As many jobs are worth handing over before one has ended.
-    fn places(&self) -> usize;
-
     /// Begins a job, or lets it wait for its turn, and returns at once.
-    fn start(&self, job: Job, ended: Ended);
+    fn start(&self, job: Job) -> Running;
 }
 
-/// A thread for each job.
-pub(crate) struct Threads<'scope, 'env> {
-    scope: &'scope Scope<'scope, 'env>,
-    places: usize,
-}
-
-impl<'scope, 'env> Threads<'scope, 'env> {
-    pub(crate) fn new(scope: &'scope Scope<'scope, 'env>, places: usize) -> Self {
-        Self { scope, places }
+impl Engine for Service {
+    fn start(&self, job: Job) -> Running {
+        Box::pin(self.submit(job))
     }
 }
 
-impl Engine for Threads<'_, '_> {
-    fn places(&self) -> usize {
-        self.places
-    }
-
-    fn start(&self, job: Job, ended: Ended) {
-        // The job and whom to tell stay here until the thread stands: one that does not would take both with it.
-        let (sender, receiver) = crossbeam_channel::bounded::<(Job, Ended)>(1);
-        let body = move || {
-            if let Ok((job, ended)) = receiver.recv() {
-                ended(job.run());
-            }
-        };
-        match thread::Builder::new().name("job".into()).spawn_scoped(self.scope, body) {
-            // The thread waits for it, and so it cannot be gone.
-            Ok(_) => drop(sender.send((job, ended))),
-            Err(e) => ended(Err(Error::io("cannot start a thread for the job", e))),
-        }
-    }
+/// As many jobs are handed over before one has ended: those at work, and enough behind them that the service never waits
+/// for more, also where downloads have stalled and others go past them. A list may be much longer, and a job that was
+/// handed over takes more memory than its line.
+pub(crate) fn places(service: &settings::Service) -> usize {
+    const BEHIND: usize = 40;
+    service.max_concurrent_downloads.saturating_add(service.max_concurrent_merges).saturating_add(BEHIND)
 }

@@ -8,20 +8,17 @@ mod plan;
 mod run;
 pub(crate) mod shard;
 
-use std::thread;
-
-use avweld::Result;
+use avweld::{Result, Service};
 
 use crate::args::BatchArgs;
 use crate::batch::display::Display;
-use crate::batch::engine::Threads;
 use crate::batch::jobfile::JobFile;
 use crate::batch::plan::Layers;
 use crate::batch::run::Batch;
 use crate::config::Config;
 use crate::network;
 use crate::progress::Volume;
-use crate::settings::{Messages, Service};
+use crate::settings::{self, Messages, Settings};
 use crate::signals::Watch;
 use crate::textfile::TextFile;
 use crate::values::ProgressStyle;
@@ -36,16 +33,29 @@ pub(crate) fn run(args: &BatchArgs, config: &Config, watch: &Watch) -> Result<u8
     drop(file);
 
     let messages = Messages::new([&config.messages, &defaults.messages, &args.messages]);
-    let service = Service::new([&config.service, &defaults.service, &args.service]);
+    let settings = settings::Service::new([&config.service, &defaults.service, &args.service]);
     let style = args.progress.or(defaults.progress).or(config.progress).unwrap_or(ProgressStyle::Auto);
+    let proxies = network::environment(|name| std::env::var_os(name));
+    let service = Service::builder()
+        .max_concurrent_downloads(settings.max_concurrent_downloads)
+        .max_concurrent_merges(settings.max_concurrent_merges)
+        .auto_cleanup(settings.auto_cleanup)
+        .cleanup_delay(settings.cleanup_delay)
+        .network(Settings::new(layers.of(None), proxies.clone())?.options.network)
+        .build()?;
     let batch = Batch {
         layers,
-        proxies: network::environment(|name| std::env::var_os(name)),
-        fail_fast: service.fail_fast,
+        proxies,
+        fail_fast: settings.fail_fast,
+        places: engine::places(&settings),
         json: messages.json,
         display: Display::new(style, Volume::new(messages), jobs.len() as u64),
         watch,
     };
-    let run = || thread::scope(|scope| batch.run(&jobs, &Threads::new(scope, service.max_concurrent_merges)));
-    Ok(watch.run(run)?.code(watch.received()))
+    let summary = watch.run(|| {
+        let summary = batch.run(&jobs, &service);
+        service.stop();
+        summary
+    })?;
+    Ok(summary.code(watch.received()))
 }

@@ -1,15 +1,18 @@
 //! Runs the jobs of a batch, and tells of each as it ends.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use avweld::{Error, ErrorKind, Job, Output, Proxies, Report, Result};
+use crossbeam_channel::Sender;
 use serde::Serialize;
 
 use crate::batch::display::Display;
-use crate::batch::engine::Engine;
+use crate::batch::engine::{Engine, Running};
 use crate::batch::plan::{Layers, Planned};
 use crate::existing;
 use crate::exit;
@@ -24,6 +27,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) layers: Layers<'a>,
     pub(crate) proxies: Proxies,
     pub(crate) fail_fast: bool,
+    /// As many jobs are under way or wait at once.
+    pub(crate) places: usize,
     pub(crate) json: bool,
     pub(crate) display: Display,
     pub(crate) watch: &'a Watch,
@@ -61,6 +66,27 @@ impl Summary {
     }
 }
 
+/// A job that was handed over and has not ended.
+struct UnderWay {
+    running: Running,
+    waker: Waker,
+    skip_existing: bool,
+    progress: Arc<Progress>,
+}
+
+/// Tells that there is news of the job at a position of the list.
+struct Position {
+    position: usize,
+    woken: Sender<usize>,
+}
+
+impl Wake for Position {
+    fn wake(self: Arc<Self>) {
+        // The receiver is there until the last job has ended.
+        let _gone = self.woken.send(self.position);
+    }
+}
+
 /// How a job ended.
 enum Outcome {
     Done(Box<Report>),
@@ -76,41 +102,44 @@ impl Batch<'_> {
     pub(crate) fn run(&self, jobs: &[Planned], engine: &dyn Engine) -> Result<Summary> {
         let started = Instant::now();
         let mut tally = Tally { batch: self, summary: Summary::default(), printed: Ok(()) };
-        let (sender, ended) = crossbeam_channel::unbounded();
-        let (mut next, mut running) = (0, 0);
+        let (sender, woken) = crossbeam_channel::unbounded();
+        let mut under_way = HashMap::new();
+        let mut next = 0;
         loop {
-            while running < engine.places() && next < jobs.len() && !tally.stopped() {
+            while under_way.len() < self.places && next < jobs.len() && !tally.stopped() {
                 let job = &jobs[next];
                 let progress = self.display.job();
                 match self.job(job, &progress) {
                     Ok((run, skip_existing)) => {
-                        let sender = sender.clone();
-                        let position = next;
-                        engine.start(
-                            run,
-                            // The receiver is there until the last job has ended.
-                            Box::new(move |result| drop(sender.send((position, skip_existing, progress, result)))),
-                        );
-                        running += 1;
+                        let waker = Waker::from(Arc::new(Position { position: next, woken: sender.clone() }));
+                        // Looked at once, so that it knows whom to wake.
+                        waker.wake_by_ref();
+                        under_way.insert(next, UnderWay { running: engine.start(run), waker, skip_existing, progress });
                     }
-                    Err(outcome) => tally.add(job, Some(&progress), outcome),
+                    Err(outcome) => tally.add(job, &progress, outcome),
                 }
                 next += 1;
             }
-            if running == 0 {
+            if under_way.is_empty() {
                 break;
             }
-            let Ok((position, skip_existing, progress, result)) = ended.recv() else { break };
-            running -= 1;
-            let job: &Planned = &jobs[position];
-            let outcome = match result {
-                Ok(report) => Outcome::Done(Box::new(report)),
-                Err(error) => match existing::skipped(&job.output, &error).filter(|_| skip_existing) {
-                    Some(existing) => Outcome::Skipped(existing),
-                    None => Outcome::Failed(error),
-                },
-            };
-            tally.add(job, Some(&progress), outcome);
+            // A sender is here: this can only wait.
+            let Ok(position) = woken.recv() else { break };
+            // It may have been woken twice, and be gone.
+            let Some(job) = under_way.get_mut(&position) else { continue };
+            let waker = job.waker.clone();
+            let Poll::Ready(result) = job.running.as_mut().poll(&mut Context::from_waker(&waker)) else { continue };
+            if let Some(UnderWay { skip_existing, progress, .. }) = under_way.remove(&position) {
+                let job = &jobs[position];
+                let outcome = match result {
+                    Ok(report) => Outcome::Done(Box::new(report)),
+                    Err(error) => match existing::skipped(&job.output, &error).filter(|_| skip_existing) {
+                        Some(existing) => Outcome::Skipped(existing),
+                        None => Outcome::Failed(error),
+                    },
+                };
+                tally.add(job, &progress, outcome);
+            }
         }
         tally.never_began(&jobs[next..]);
         self.display.finish();
@@ -167,12 +196,12 @@ struct Tally<'a> {
 impl Tally<'_> {
     /// True if no further job may begin.
     fn stopped(&self) -> bool {
-        self.batch.watch.token().is_cancelled() || (self.batch.fail_fast && self.summary.failed > 0)
+        self.batch.watch.token().is_cancelled()
     }
 
-    fn add(&mut self, job: &Planned, progress: Option<&Progress>, outcome: Outcome) {
+    fn add(&mut self, job: &Planned, progress: &Progress, outcome: Outcome) {
         let Batch { display, json, .. } = self.batch;
-        display.ended(progress);
+        display.ended(Some(progress));
         self.summary.jobs += 1;
         match outcome {
             Outcome::Done(report) => {
@@ -193,27 +222,29 @@ impl Tally<'_> {
             }
             Outcome::Failed(error) => {
                 self.summary.failed += 1;
-                self.summary.cancelled += u64::from(error.kind() == ErrorKind::Cancelled);
-                display.say(job_error_line(&printable(&job.label), &error));
+                // Those that are cancelled are told of together, at the end.
+                if error.kind() == ErrorKind::Cancelled {
+                    self.summary.cancelled += 1;
+                } else {
+                    display.say(job_error_line(&printable(&job.label), &error));
+                    if self.batch.fail_fast {
+                        self.batch.watch.token().cancel();
+                    }
+                }
                 self.report_failed(job, &error);
             }
         }
     }
 
-    /// What is left when the batch was stopped: a report for each job, one line for all.
+    /// What is left when the batch was cancelled.
     fn never_began(&mut self, jobs: &[Planned]) {
-        if jobs.is_empty() {
-            return;
-        }
-        let why = if self.batch.watch.token().is_cancelled() { "cancelled" } else { "another job failed" };
         for job in jobs {
             self.batch.display.ended(None);
             self.summary.jobs += 1;
             self.summary.failed += 1;
             self.summary.cancelled += 1;
-            self.report_failed(job, &Error::new(ErrorKind::Cancelled, format!("not begun: {why}")));
+            self.report_failed(job, &Error::cancelled());
         }
-        self.batch.display.say(format_args!("{} not begun: {why}", count(jobs.len() as u64, "job")));
     }
 
     fn report_failed(&mut self, job: &Planned, error: &Error) {
@@ -231,6 +262,13 @@ impl Tally<'_> {
     }
 
     fn finish(mut self) -> Result<Summary> {
+        if self.summary.cancelled > 0 {
+            let why = if self.batch.watch.received().is_some() { "" } else { ", as another failed" };
+            let jobs = count(self.summary.cancelled, "job");
+            self.batch
+                .display
+                .say(format_args!("{jobs} cancelled{why}; the same command with --skip-existing goes on from here"));
+        }
         if self.batch.json {
             #[derive(Serialize)]
             struct Line<'a> {
@@ -248,7 +286,6 @@ impl Tally<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::engine::Ended;
     use crate::batch::plan::Layers;
     use crate::config::Config;
     use crate::settings::{JobArgs, ServiceArgs};
@@ -256,6 +293,7 @@ mod tests {
     use avweld::CancelToken;
     use signal_hook::consts::{SIGINT, SIGTERM};
     use std::cell::{Cell, RefCell};
+    use tokio::sync::oneshot;
 
     fn summary(failed: u64, cancelled: u64) -> Summary {
         Summary { jobs: 5, succeeded: 5 - failed, failed, cancelled, elapsed_s: 1.5, ..Summary::default() }
@@ -283,31 +321,29 @@ mod tests {
     /// Ends no job before all of its places are taken or the list is at its end.
     struct Waiting {
         places: usize,
-        most: Cell<usize>,
-        begun: Cell<usize>,
         jobs: usize,
-        waiting: RefCell<Vec<Ended>>,
+        begun: Cell<usize>,
+        most: Cell<usize>,
+        waiting: RefCell<Vec<oneshot::Sender<Error>>>,
         error: fn() -> Error,
         /// Cancelled as the first job begins.
         cancel: Option<CancelToken>,
     }
 
     impl Engine for Waiting {
-        fn places(&self) -> usize {
-            self.places
-        }
-
-        fn start(&self, _: Job, ended: Ended) {
+        fn start(&self, _: Job) -> Running {
+            let (end, ended) = oneshot::channel();
             let mut waiting = self.waiting.borrow_mut();
-            waiting.push(ended);
+            waiting.push(end);
             self.begun.set(self.begun.get() + 1);
             self.most.set(self.most.get().max(waiting.len()));
             if let Some(token) = &self.cancel {
                 token.cancel();
             }
             if waiting.len() == self.places || self.begun.get() == self.jobs || self.cancel.is_some() {
-                waiting.drain(..).for_each(|ended| ended(Err((self.error)())));
+                waiting.drain(..).for_each(|end| end.send((self.error)()).expect("somebody waits for the job"));
             }
+            Box::pin(async { Err(ended.await.expect("the job ends")) })
         }
     }
 
@@ -320,6 +356,7 @@ mod tests {
             layers: Layers { config: &config, defaults: &config, job: &job, service: &service },
             proxies: Proxies::default(),
             fail_fast,
+            places,
             json: false,
             display: Display::new(ProgressStyle::None, Volume::Quiet, 10),
             watch: &watch,

@@ -54,7 +54,7 @@ impl Folders {
     fn job(&self, source_name: &str, output: &str) -> Job {
         let mut options = Options::default();
         options.temp_dir = Some(self.temp());
-        Job::new(source(source_name), &self.output(output)).name("video").options(options)
+        Job::new(source(source_name), self.output(output)).name("video").options(options)
     }
 
     fn left(&self) -> Vec<String> {

@@ -391,12 +391,18 @@ impl Shared {
 
     /// Fetches one resource, from the run before if that is possible.
     async fn one(self: &Arc<Self>, n: usize) -> Result<Slot> {
-        if let Some(stored) = self.recall(n).await {
-            // Other parts of it need not be asked for.
-            let parts = self.parted.get(&self.wanted[n].url).filter(|_| stored.whole);
-            if let Some(parts) = parts {
-                *parts.lock().await = Parts::Whole(stored);
-            }
+        let parted = self.parted.get(&self.wanted[n].url).filter(|_| self.wanted[n].range.is_some());
+        // In turn: the first part that the run before left may be all of the resource, and then no other is asked for.
+        let mut parts = match parted {
+            Some(parts) => Some(parts.lock().await),
+            None => None,
+        };
+        let recalled = self.recall(n).await;
+        if let (Some(parts), Some(stored)) = (&mut parts, recalled.filter(|stored| stored.whole)) {
+            **parts = Parts::Whole(stored);
+        }
+        drop(parts);
+        if let Some(stored) = recalled {
             self.state().progress.resumed += 1;
             return Ok(Slot::Stored(stored));
         }

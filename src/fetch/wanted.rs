@@ -185,6 +185,16 @@ mod tests {
     }
 
     #[test]
+    fn subtitles_come_first() {
+        let media = segments("#EXTM3U\n#EXTINF:6,\nv0\n#EXTINF:6,\nv1\n#EXT-X-ENDLIST\n");
+        let text = segments("#EXTM3U\n#EXTINF:6,\ns0\n#EXTINF:6,\ns1\n#EXT-X-ENDLIST\n");
+        let sequence = |segments, is_text| Sequence { segments, is_text, key_given: false };
+        let found = wanted(&[sequence(&media, false), sequence(&text, true)]);
+        let found: Vec<_> = found.iter().map(|w| (&w.url.path()[3..], w.input, w.kind == Kind::Text)).collect();
+        assert_eq!(found, [("s0", 1, true), ("s1", 1, true), ("v0", 0, false), ("v1", 0, false)]);
+    }
+
+    #[test]
     fn a_new_token_keeps_the_keys_and_another_list_does_not() {
         let keys = |text: &str| of(text).iter().map(|w| w.key).collect::<Vec<_>>();
         assert_eq!(keys(KEYED), keys(&KEYED.replace("t=1", "t=2")));

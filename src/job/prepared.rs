@@ -285,7 +285,6 @@ fn check(part: &Part, output: &Path, format: Format, tell: &mut Teller, cancel: 
     file.metadata().map(|m| m.len()).map_err(|e| Error::io("cannot read the output back", e))
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one field of the report")]
 fn report(
     merged: Merged,
     outputs: Vec<PathBuf>,

@@ -48,11 +48,14 @@ struct State {
     status: JobStatus,
     outcome: Option<Result<Report>>,
     waker: Option<Waker>,
+    then: Option<Then>,
 }
+
+type Then = Box<dyn FnOnce(Result<Report>) + Send>;
 
 impl Slot {
     pub(super) fn new(cancel: CancelToken) -> Self {
-        let state = State { status: JobStatus::Queued, outcome: None, waker: None };
+        let state = State { status: JobStatus::Queued, outcome: None, waker: None, then: None };
         Self { cancel, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -63,6 +66,11 @@ impl Slot {
     pub(super) fn settle(&self, outcome: Result<Report>) {
         let mut state = self.state();
         state.status = JobStatus::Ended;
+        if let Some(then) = state.then.take() {
+            drop(state);
+            then(outcome);
+            return;
+        }
         state.outcome = Some(outcome);
         if let Some(waker) = state.waker.take() {
             waker.wake();
@@ -95,6 +103,23 @@ impl JobHandle {
     /// How far the job is.
     pub fn status(&self) -> JobStatus {
         self.slot.state().status
+    }
+
+    /// Calls `then` with the outcome as the job ends: on the service's thread, so it must return soon; at once, on this
+    /// one, where the job has ended already.
+    pub fn then(self, then: impl FnOnce(Result<Report>) + Send + 'static) {
+        let mut state = self.slot.state();
+        match (state.outcome.take(), state.status) {
+            (Some(outcome), _) => {
+                drop(state);
+                then(outcome);
+            }
+            (None, JobStatus::Ended) => {
+                drop(state);
+                then(Err(taken()));
+            }
+            (None, _) => state.then = Some(Box::new(then)),
+        }
     }
 
     /// Blocks until the job has ended.

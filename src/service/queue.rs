@@ -127,7 +127,7 @@ impl Queue {
             Message::Merged(running, outcome, kept) => {
                 self.merging -= 1;
                 self.keep(kept);
-                self.end(running, outcome);
+                self.end(running, *outcome);
             }
             Message::Kept(path) => self.keep(Some(path)),
             Message::Stop => {
@@ -225,7 +225,7 @@ impl Queue {
                 let outcome = guarded(&token, || prepared.merge());
                 let kept = outcome.is_err().then_some(workspace);
                 // The queue is there until all jobs have ended.
-                let _gone = messages.send(Message::Merged(running, outcome, kept));
+                let _gone = messages.send(Message::Merged(running, Box::new(outcome), kept));
             });
         }
     }
@@ -280,8 +280,10 @@ impl Queue {
 
     /// Removes the workspaces whose time is up, unless somebody goes on in them.
     fn clean(&mut self) {
-        while let Some((_, path)) = self.kept.pop_front_if(|(until, _)| *until <= Instant::now()) {
-            workspace::clear(&path);
+        while self.kept.front().is_some_and(|(until, _)| *until <= Instant::now()) {
+            if let Some((_, path)) = self.kept.pop_front() {
+                workspace::clear(&path);
+            }
         }
     }
 }

@@ -45,7 +45,7 @@ pub(super) enum Message {
     /// A job's download has ended. The error of one that failed keeps no workspace open.
     Downloaded(Running, Result<Box<Prepared>>),
     /// A job has ended, and its workspace was kept where the path stands.
-    Merged(Running, Result<Report>, Option<PathBuf>),
+    Merged(Running, Box<Result<Report>>, Option<PathBuf>),
     /// A workspace was kept after a failed download.
     Kept(PathBuf),
     Stop,

@@ -38,8 +38,11 @@ fn track(text: &str) -> ExpectedTrack {
     }
 }
 
+/// Start and end of each cue, in seconds.
+type Cues = &'static [(f64, f64)];
+
 /// The multivariant playlists of the corpus that have subtitles: what is asked for, and the cues that their files say.
-const SUBTITLES: [(&str, &str, &[(f64, f64)]); 2] = [
+const SUBTITLES: [(&str, &str, Cues); 2] = [
     ("fmp4-webvtt/multivariant_playlist.m3u8", "default", &[(0.567, 0.801), (0.667, 0.951)]),
     ("ts-webvtt/index.m3u8", "de", &[(0.6, 2.88), (2.88, 6.36), (6.36, 10.68)]),
 ];

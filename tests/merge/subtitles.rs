@@ -58,6 +58,15 @@ fn none_and_a_language_are_what_was_asked_for() {
 }
 
 #[test]
+fn a_look_marks_what_would_be_written() {
+    let index = fixture("subtitles-webvtt").join("index.m3u8");
+    let found = avweld::inspect(&avweld::Input::from(index), &avweld::Options::default()).unwrap();
+    let marked: Vec<_> = found.renditions.iter().map(|r| (r.kind, r.name.as_str(), r.selected)).collect();
+    assert_eq!(marked, [("subtitles", "Deutsch", false), ("subtitles", "English", true)]);
+    assert_eq!((found.inputs.len(), found.warnings.len()), (1, 0), "subtitles are no input of the merge");
+}
+
+#[test]
 fn what_a_file_of_subtitles_says_is_all_there() {
     let sandbox = Sandbox::new();
     sandbox.merge(fixture("subtitles-webvtt").join("index.m3u8"), "a.mp4", &[]);

@@ -1,6 +1,7 @@
 //! A job's events on standard error: a bar, JSON lines or plain ones.
 
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use avweld::Event;
@@ -17,6 +18,8 @@ pub(crate) struct Progress {
     /// Other jobs are shown beside it, so that a line must say whose it is.
     among_others: bool,
     started: Instant,
+    /// Something is still to come from the web.
+    fetching: AtomicBool,
 }
 
 enum Style {
@@ -88,7 +91,7 @@ impl Progress {
             (_, Some(bar)) => Style::Bar(bar),
             (_, None) => Style::Plain,
         };
-        Self { style, volume, among_others: true, started: Instant::now() }
+        Self { style, volume, among_others: true, started: Instant::now(), fetching: AtomicBool::new(false) }
     }
 
     /// Its bar, where it has one.
@@ -144,7 +147,7 @@ impl Progress {
                 self.shows_warnings().then(|| warning_line(&format!("{job}: {message}")))
             }
             Event::Warning { message, .. } => self.shows_warnings().then(|| warning_line(message)),
-            Event::Progress { .. } => (self.volume >= Volume::All).then(|| step(event))?,
+            Event::Progress { .. } | Event::Downloading { .. } => (self.volume >= Volume::All).then(|| step(event))?,
             _ => (self.volume >= Volume::Steps).then(|| step(event))?,
         }
     }
@@ -159,9 +162,28 @@ impl Progress {
             Event::Progress { segments, segments_total, bytes_in, media_s, .. } => {
                 bar.set_length(*segments_total);
                 bar.set_position(*segments);
+                // What is still to be fetched says more of how long it will take.
+                if self.fetching.load(Ordering::Relaxed) {
+                    return;
+                }
                 let seconds = self.started.elapsed().as_secs_f64().max(0.001);
                 let rate = DecimalBytes((*bytes_in as f64 / seconds) as u64);
                 bar.set_message(format!("{}  {}  {rate}/s", DecimalBytes(*bytes_in), clock(*media_s)));
+            }
+            Event::Downloading { job, segments, segments_total, bytes, bytes_per_s, retries, eta_s, .. } => {
+                self.fetching.store(segments < segments_total, Ordering::Relaxed);
+                bar.set_prefix(short(&printable(job)));
+                let mut text = format!("fetched {segments}/{segments_total}, {}", DecimalBytes(*bytes));
+                if let Some(rate) = bytes_per_s {
+                    text.push_str(&format!("  {}/s", DecimalBytes(*rate as u64)));
+                }
+                if let Some(eta) = eta_s.filter(|_| segments < segments_total) {
+                    text.push_str(&format!("  ETA {}", whole_seconds(eta)));
+                }
+                if *retries > 0 {
+                    text.push_str(&format!("  {}", retried(*retries)));
+                }
+                bar.set_message(text);
             }
             Event::Verifying { .. } => bar.set_message("verifying"),
             _ => {}
@@ -213,6 +235,10 @@ fn step(event: &Event) -> Option<String> {
             DecimalBytes(*bytes_in),
             clock(*media_s)
         ),
+        Event::Downloading { job, segments, segments_total, bytes, retries, .. } => {
+            let retries = if *retries > 0 { format!(", {}", retried(*retries)) } else { String::new() };
+            format!("{}: fetched {segments} of {segments_total}, {}{retries}", printable(job), DecimalBytes(*bytes))
+        }
         Event::Verifying { job, output } => format!("{}: verifying {}", printable(job), printable_path(output)),
         Event::Published { job, output, size_bytes } => {
             format!("{}: published {}, {}", printable(job), printable_path(output), DecimalBytes(*size_bytes))
@@ -220,6 +246,15 @@ fn step(event: &Event) -> Option<String> {
         _ => return None,
     };
     Some(line)
+}
+
+fn retried(n: u64) -> String {
+    if n == 1 { "1 retry".to_owned() } else { format!("{n} retries") }
+}
+
+/// `0:01:23`.
+fn whole_seconds(seconds: f64) -> String {
+    clock(seconds).split('.').next().unwrap_or_default().to_owned()
 }
 
 /// An event as one line of JSON.
@@ -291,5 +326,21 @@ mod tests {
         assert_eq!((bar.position(), bar.length()), (3, Some(10)));
         assert_eq!(bar.prefix(), "a\\u{1b}");
         assert!(bar.message().starts_with("1.50 kB  0:00:18.000  "));
+        let fetched = |segments, eta_s| Event::Downloading {
+            job: "a".into(),
+            segments,
+            segments_total: 12,
+            resumed: 0,
+            bytes: 1500,
+            bytes_per_s: Some(500.0),
+            retries: 2,
+            eta_s,
+        };
+        display.advance(&bar, &fetched(4, Some(83.4)));
+        display.advance(&bar, &progress());
+        assert_eq!(bar.message(), "fetched 4/12, 1.50 kB  500 B/s  ETA 0:01:23  2 retries");
+        display.advance(&bar, &fetched(12, Some(0.0)));
+        display.advance(&bar, &progress());
+        assert!(bar.message().starts_with("1.50 kB  0:00:18.000  "), "{}", bar.message());
     }
 }

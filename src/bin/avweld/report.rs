@@ -120,6 +120,18 @@ pub(crate) fn summary(report: &Report, with_warnings: bool) -> Vec<String> {
     if !segments.missing.is_empty() {
         lines.push(format!("  missing: {}", list(&segments.missing)));
     }
+    let download = &report.download;
+    if download.requests > 0 {
+        let mut line =
+            format!("  fetched: {} in {}", DecimalBytes(download.bytes), count(download.requests, "request"));
+        if download.retries > 0 {
+            line.push_str(&format!(", {} made again", download.retries));
+        }
+        if download.resumed_segments > 0 {
+            line.push_str(&format!(", {} kept from before", count(download.resumed_segments, "segment")));
+        }
+        lines.push(line);
+    }
     let mended = [
         (report.timestamp_resets, "unmarked clock jump"),
         (report.mended_timestamps, "timestamp"),

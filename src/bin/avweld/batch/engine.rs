@@ -1,31 +1,32 @@
 //! What runs jobs.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use avweld::{Job, Report, Result, Service};
 
-use crate::settings;
-
-/// A job under way: how it ends.
-pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Report>>>>;
+/// Told of how a job ended; once, from any thread.
+pub(crate) type Ended = Box<dyn FnOnce(Result<Report>) + Send>;
 
 /// Runs jobs beside each other.
 pub(crate) trait Engine {
+    /// As many jobs are worth handing over before one has ended.
+    fn places(&self) -> usize;
+
     /// Begins a job, or lets it wait for its turn, and returns at once.
-    fn start(&self, job: Job) -> Running;
+    fn start(&self, job: Job, ended: Ended);
 }
 
-impl Engine for Service {
-    fn start(&self, job: Job) -> Running {
-        Box::pin(self.submit(job))
+/// The library's service.
+pub(crate) struct Queue {
+    pub(crate) service: Service,
+    /// Beyond those that run, some that can begin where servers of others have stalled.
+    pub(crate) places: usize,
+}
+
+impl Engine for Queue {
+    fn places(&self) -> usize {
+        self.places
     }
-}
 
-/// As many jobs are handed over before one has ended: those at work, and enough behind them that the service never waits
-/// for more, also where downloads have stalled and others go past them. A list may be much longer, and a job that was
-/// handed over takes more memory than its line.
-pub(crate) fn places(service: &settings::Service) -> usize {
-    const BEHIND: usize = 40;
-    service.max_concurrent_downloads.saturating_add(service.max_concurrent_merges).saturating_add(BEHIND)
+    fn start(&self, job: Job, ended: Ended) {
+        self.service.submit(job).then(ended);
+    }
 }

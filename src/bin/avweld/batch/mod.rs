@@ -8,20 +8,24 @@ mod plan;
 mod run;
 pub(crate) mod shard;
 
-use avweld::{Result, Service};
+use avweld::Result;
 
 use crate::args::BatchArgs;
 use crate::batch::display::Display;
+use crate::batch::engine::Queue;
 use crate::batch::jobfile::JobFile;
 use crate::batch::plan::Layers;
 use crate::batch::run::Batch;
 use crate::config::Config;
 use crate::network;
 use crate::progress::Volume;
-use crate::settings::{self, Messages, Settings};
+use crate::settings::{Messages, Service, Settings};
 use crate::signals::Watch;
 use crate::textfile::TextFile;
 use crate::values::ProgressStyle;
+
+/// Jobs that are handed over beside those that can run: where servers stall, others begin in their stead.
+const BESIDE: usize = 32;
 
 /// Runs the command, and returns its exit code.
 pub(crate) fn run(args: &BatchArgs, config: &Config, watch: &Watch) -> Result<u8> {
@@ -33,29 +37,29 @@ pub(crate) fn run(args: &BatchArgs, config: &Config, watch: &Watch) -> Result<u8
     drop(file);
 
     let messages = Messages::new([&config.messages, &defaults.messages, &args.messages]);
-    let settings = settings::Service::new([&config.service, &defaults.service, &args.service]);
+    let service = Service::new([&config.service, &defaults.service, &args.service]);
     let style = args.progress.or(defaults.progress).or(config.progress).unwrap_or(ProgressStyle::Auto);
     let proxies = network::environment(|name| std::env::var_os(name));
-    let service = Service::builder()
-        .max_concurrent_downloads(settings.max_concurrent_downloads)
-        .max_concurrent_merges(settings.max_concurrent_merges)
-        .auto_cleanup(settings.auto_cleanup)
-        .cleanup_delay(settings.cleanup_delay)
-        .network(Settings::new(layers.of(None), proxies.clone())?.options.network)
-        .build()?;
+    // The limits over all jobs are those that hold for a job without options of its own.
+    let shared = Settings::new(layers.of(None), proxies.clone())?.options;
+    let queue = Queue {
+        places: service.max_concurrent_downloads.saturating_add(service.max_concurrent_merges).saturating_add(BESIDE),
+        service: avweld::Service::builder()
+            .max_concurrent_downloads(service.max_concurrent_downloads)
+            .max_concurrent_merges(service.max_concurrent_merges)
+            .auto_cleanup(service.auto_cleanup)
+            .cleanup_delay(service.cleanup_delay)
+            .network(shared.network)
+            .build()?,
+    };
     let batch = Batch {
         layers,
         proxies,
-        fail_fast: settings.fail_fast,
-        places: engine::places(&settings),
+        fail_fast: service.fail_fast,
         json: messages.json,
         display: Display::new(style, Volume::new(messages), jobs.len() as u64),
         watch,
     };
-    let summary = watch.run(|| {
-        let summary = batch.run(&jobs, &service);
-        service.stop();
-        summary
-    })?;
+    let summary = watch.run(|| batch.run(&jobs, &queue))?;
     Ok(summary.code(watch.received()))
 }

@@ -1,18 +1,15 @@
 //! Runs the jobs of a batch, and tells of each as it ends.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use avweld::{Error, ErrorKind, Job, Output, Proxies, Report, Result};
-use crossbeam_channel::Sender;
 use serde::Serialize;
 
 use crate::batch::display::Display;
-use crate::batch::engine::{Engine, Running};
+use crate::batch::engine::Engine;
 use crate::batch::plan::{Layers, Planned};
 use crate::existing;
 use crate::exit;
@@ -27,8 +24,6 @@ pub(crate) struct Batch<'a> {
     pub(crate) layers: Layers<'a>,
     pub(crate) proxies: Proxies,
     pub(crate) fail_fast: bool,
-    /// As many jobs are under way or wait at once.
-    pub(crate) places: usize,
     pub(crate) json: bool,
     pub(crate) display: Display,
     pub(crate) watch: &'a Watch,
@@ -66,27 +61,6 @@ impl Summary {
     }
 }
 
-/// A job that was handed over and has not ended.
-struct UnderWay {
-    running: Running,
-    waker: Waker,
-    skip_existing: bool,
-    progress: Arc<Progress>,
-}
-
-/// Tells that there is news of the job at a position of the list.
-struct Position {
-    position: usize,
-    woken: Sender<usize>,
-}
-
-impl Wake for Position {
-    fn wake(self: Arc<Self>) {
-        // The receiver is there until the last job has ended.
-        let _gone = self.woken.send(self.position);
-    }
-}
-
 /// How a job ended.
 enum Outcome {
     Done(Box<Report>),
@@ -102,44 +76,41 @@ impl Batch<'_> {
     pub(crate) fn run(&self, jobs: &[Planned], engine: &dyn Engine) -> Result<Summary> {
         let started = Instant::now();
         let mut tally = Tally { batch: self, summary: Summary::default(), printed: Ok(()) };
-        let (sender, woken) = crossbeam_channel::unbounded();
-        let mut under_way = HashMap::new();
-        let mut next = 0;
+        let (sender, ended) = crossbeam_channel::unbounded();
+        let (mut next, mut running) = (0, 0);
         loop {
-            while under_way.len() < self.places && next < jobs.len() && !tally.stopped() {
+            while running < engine.places() && next < jobs.len() && !tally.stopped() {
                 let job = &jobs[next];
                 let progress = self.display.job();
                 match self.job(job, &progress) {
                     Ok((run, skip_existing)) => {
-                        let waker = Waker::from(Arc::new(Position { position: next, woken: sender.clone() }));
-                        // Looked at once, so that it knows whom to wake.
-                        waker.wake_by_ref();
-                        under_way.insert(next, UnderWay { running: engine.start(run), waker, skip_existing, progress });
+                        let sender = sender.clone();
+                        let position = next;
+                        engine.start(
+                            run,
+                            // The receiver is there until the last job has ended.
+                            Box::new(move |result| drop(sender.send((position, skip_existing, progress, result)))),
+                        );
+                        running += 1;
                     }
                     Err(outcome) => tally.add(job, &progress, outcome),
                 }
                 next += 1;
             }
-            if under_way.is_empty() {
+            if running == 0 {
                 break;
             }
-            // A sender is here: this can only wait.
-            let Ok(position) = woken.recv() else { break };
-            // It may have been woken twice, and be gone.
-            let Some(job) = under_way.get_mut(&position) else { continue };
-            let waker = job.waker.clone();
-            let Poll::Ready(result) = job.running.as_mut().poll(&mut Context::from_waker(&waker)) else { continue };
-            if let Some(UnderWay { skip_existing, progress, .. }) = under_way.remove(&position) {
-                let job = &jobs[position];
-                let outcome = match result {
-                    Ok(report) => Outcome::Done(Box::new(report)),
-                    Err(error) => match existing::skipped(&job.output, &error).filter(|_| skip_existing) {
-                        Some(existing) => Outcome::Skipped(existing),
-                        None => Outcome::Failed(error),
-                    },
-                };
-                tally.add(job, &progress, outcome);
-            }
+            let Ok((position, skip_existing, progress, result)) = ended.recv() else { break };
+            running -= 1;
+            let job: &Planned = &jobs[position];
+            let outcome = match result {
+                Ok(report) => Outcome::Done(Box::new(report)),
+                Err(error) => match existing::skipped(&job.output, &error).filter(|_| skip_existing) {
+                    Some(existing) => Outcome::Skipped(existing),
+                    None => Outcome::Failed(error),
+                },
+            };
+            tally.add(job, &progress, outcome);
         }
         tally.never_began(&jobs[next..]);
         self.display.finish();
@@ -286,6 +257,7 @@ impl Tally<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::engine::Ended;
     use crate::batch::plan::Layers;
     use crate::config::Config;
     use crate::settings::{JobArgs, ServiceArgs};
@@ -293,7 +265,6 @@ mod tests {
     use avweld::CancelToken;
     use signal_hook::consts::{SIGINT, SIGTERM};
     use std::cell::{Cell, RefCell};
-    use tokio::sync::oneshot;
 
     fn summary(failed: u64, cancelled: u64) -> Summary {
         Summary { jobs: 5, succeeded: 5 - failed, failed, cancelled, elapsed_s: 1.5, ..Summary::default() }
@@ -321,29 +292,31 @@ mod tests {
     /// Ends no job before all of its places are taken or the list is at its end.
     struct Waiting {
         places: usize,
-        jobs: usize,
-        begun: Cell<usize>,
         most: Cell<usize>,
-        waiting: RefCell<Vec<oneshot::Sender<Error>>>,
+        begun: Cell<usize>,
+        jobs: usize,
+        waiting: RefCell<Vec<Ended>>,
         error: fn() -> Error,
         /// Cancelled as the first job begins.
         cancel: Option<CancelToken>,
     }
 
     impl Engine for Waiting {
-        fn start(&self, _: Job) -> Running {
-            let (end, ended) = oneshot::channel();
+        fn places(&self) -> usize {
+            self.places
+        }
+
+        fn start(&self, _: Job, ended: Ended) {
             let mut waiting = self.waiting.borrow_mut();
-            waiting.push(end);
+            waiting.push(ended);
             self.begun.set(self.begun.get() + 1);
             self.most.set(self.most.get().max(waiting.len()));
             if let Some(token) = &self.cancel {
                 token.cancel();
             }
             if waiting.len() == self.places || self.begun.get() == self.jobs || self.cancel.is_some() {
-                waiting.drain(..).for_each(|end| end.send((self.error)()).expect("somebody waits for the job"));
+                waiting.drain(..).for_each(|ended| ended(Err((self.error)())));
             }
-            Box::pin(async { Err(ended.await.expect("the job ends")) })
         }
     }
 
@@ -356,7 +329,6 @@ mod tests {
             layers: Layers { config: &config, defaults: &config, job: &job, service: &service },
             proxies: Proxies::default(),
             fail_fast,
-            places,
             json: false,
             display: Display::new(ProgressStyle::None, Volume::Quiet, 10),
             watch: &watch,

@@ -23,6 +23,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const ADVANCE_BYTES: u64 = SLOWEST_BYTES;
 /// The pause after a try that brought the body on.
 const SHORT_PAUSE: Duration = Duration::from_millis(200);
+/// The pause before another look for what is not there.
+const MISSING_PAUSE: Duration = Duration::from_secs(1);
 /// Tries that brought the body on are not counted, up to so many.
 const MAX_ADVANCES: u32 = 100;
 /// A host that serves other requests meanwhile is alive: then the tries are counted anew, so many times.
@@ -423,6 +425,8 @@ impl Tries {
                 if self.not_found > self.retries.min(2) {
                     return Err(error);
                 }
+                // It will hardly come, so nobody should have to wait for it.
+                return Ok(self.delay.min(MISSING_PAUSE));
             }
             Retry::Free | Retry::Later(_) if advanced && self.advances < MAX_ADVANCES => {
                 self.advances += 1;

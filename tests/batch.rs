@@ -235,24 +235,10 @@ fn shards_do_the_list_together() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn the_first_failure_ends_the_batch_if_that_is_asked_for() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let list = format!("nowhere.m3u8 a\n{0} b\n{0} c\n", fixture("packed-aac"));
-    let output = batch(folder.path(), "list", &list, ["--fail-fast", "-j", "1", "--json"])?;
-    assert_eq!(output.status.code(), Some(3));
-    let (reports, total) = reports(&output)?;
-    assert_eq!(total, summary(0, 3, 0));
-    let messages: Vec<_> = reports.iter().filter_map(|report| report["error"]["message"].as_str()).collect();
-    assert_eq!(messages[1..], ["not begun: another job failed"; 2]);
-    assert_eq!(names(folder.path())?, ["list"]);
-    Ok(())
-}
-
-/// Media that takes longer to merge than a signal to arrive: thirty thousand segments.
+/// Media that takes longer to merge than a signal to arrive: nine thousand segments.
 fn long_playlist(folder: &Path) -> Result<PathBuf> {
     let mut text = String::from("#EXTM3U\n#EXT-X-TARGETDURATION:1\n");
-    for round in 0..10_000 {
+    for round in 0..3_000 {
         let head = if round == 0 { "" } else { "#EXT-X-DISCONTINUITY\n" };
         writeln!(text, "{head}#EXTINF:1,\nindex0.ts\n#EXTINF:1,\nindex1.ts\n#EXTINF:1,\nindex2.ts")?;
     }
@@ -262,6 +248,27 @@ fn long_playlist(folder: &Path) -> Result<PathBuf> {
     }
     fs::write(folder.join("long.m3u8"), text)?;
     Ok(folder.join("long.m3u8"))
+}
+
+#[test]
+fn the_first_failure_cancels_the_batch_if_that_is_asked_for() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    long_playlist(folder.path())?;
+    let list = format!("long.m3u8 a\nnowhere.m3u8 b\n{}", "long.m3u8 c\n".repeat(100));
+    let output = batch(folder.path(), "list", &list, ["--fail-fast", "--json", "--output-dir", "out"])?;
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let (reports, total) = reports(&output)?;
+    assert_eq!(total, summary(0, 102, 0));
+    let kinds: Vec<_> = reports.iter().filter_map(|report| report["error"]["kind"].as_str()).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "cancelled").count(), 101, "{kinds:?}");
+    assert_eq!(names(&folder.path().join("out"))?, [""; 0]);
+    let told = stderr(&output);
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(lines.len(), 2, "{told}");
+    assert!(
+        lines[0].starts_with("avweld: error: b: ") && lines[1].starts_with("101 jobs cancelled, as another failed;")
+    );
+    Ok(())
 }
 
 #[test]
@@ -283,6 +290,7 @@ fn a_signal_cancels_what_runs_and_what_waits() -> Result<()> {
         assert_eq!(output.status.code(), Some(code), "SIG{signal}: {rest:?}");
         let (reports, total) = reports(&output)?;
         assert_eq!(total, summary(0, 6, 0));
+        assert!(rest.iter().any(|line| line.starts_with("6 jobs cancelled; the same command with")), "{rest:?}");
         assert!(reports.iter().all(|report| report["error"]["exit_code"] == code), "{reports:?}");
         assert_eq!(names(&folder.path().join("out"))?, [""; 0]);
         assert_eq!(names(&folder.path().join("temp"))?, [""; 0]);

@@ -15,6 +15,7 @@ mod resolver;
 mod retry_after;
 mod secret;
 mod transfer;
+mod tries;
 
 #[cfg(test)]
 pub(crate) mod tests;

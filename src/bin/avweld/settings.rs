@@ -101,7 +101,7 @@ pub(crate) struct ServiceArgs {
     #[arg(long, value_name = "N")]
     pub(crate) max_concurrent_merges: Option<NonZeroUsize>,
 
-    /// Begin no further job once one has failed
+    /// Cancel all jobs once one has failed
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(hide_possible_values = true)]
     pub(crate) fail_fast: Option<bool>,

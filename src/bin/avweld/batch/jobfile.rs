@@ -60,6 +60,10 @@ impl Keys {
         let Self { url, name, output, output_dir, source, network, transfer, output_args, _others } = self;
         let Some(url) = url else { return Err(file.error(line, "the job has no url")) };
         let args = JobArgs { source, network, transfer, output: output_args };
+        if args.transfer.limit_rate.is_some() {
+            let message = "limit_rate is for all jobs together; say it above them, or on the command line";
+            return Err(file.error(line, message));
+        }
         config::check(&args).map_err(|message| file.error(line, message))?;
         let args = (args != JobArgs::default()).then(|| Box::new(args));
         Ok(Listed { line, url, name, output, output_dir, args })
@@ -278,6 +282,11 @@ mod tests {
             ),
             ("a.toml", "colour = 1\n[[job]]\nurl = 'a'\n", "jobs, line 1: colour: there is no such key"),
             ("a.toml", "[[job]]\nurl = 'a'\nheader = 'hush'\n", "jobs, line 1: a header has no colon"),
+            (
+                "a.jsonl",
+                "{\"url\": \"a\", \"limit_rate\": \"4M\"}",
+                "jobs, line 1: limit_rate is for all jobs together",
+            ),
             ("a.toml", "[[job]]\nurl = 7\n", "jobs, line 2: url: give text, in quotes"),
             ("a.toml", "[[job]]\nurl = hush\n", "jobs, line 2: "),
             (

@@ -42,9 +42,8 @@ pub(crate) fn run(args: &BatchArgs, config: &Config, watch: &Watch) -> Result<u8
     let proxies = network::environment(|name| std::env::var_os(name));
     // The limits over all jobs are those that hold for a job without options of its own.
     let shared = Settings::new(layers.of(None), proxies.clone())?.options;
-    let running = service.max_concurrent_downloads + service.max_concurrent_merges;
     let queue = Queue {
-        places: if service.fail_fast { running } else { running + BESIDE },
+        places: service.max_concurrent_downloads.saturating_add(service.max_concurrent_merges).saturating_add(BESIDE),
         service: avweld::Service::builder()
             .max_concurrent_downloads(service.max_concurrent_downloads)
             .max_concurrent_merges(service.max_concurrent_merges)

@@ -93,7 +93,7 @@ impl Batch<'_> {
                         );
                         running += 1;
                     }
-                    Err(outcome) => tally.add(job, Some(&progress), outcome),
+                    Err(outcome) => tally.add(job, &progress, outcome),
                 }
                 next += 1;
             }
@@ -110,7 +110,7 @@ impl Batch<'_> {
                     None => Outcome::Failed(error),
                 },
             };
-            tally.add(job, Some(&progress), outcome);
+            tally.add(job, &progress, outcome);
         }
         tally.never_began(&jobs[next..]);
         self.display.finish();
@@ -167,12 +167,12 @@ struct Tally<'a> {
 impl Tally<'_> {
     /// True if no further job may begin.
     fn stopped(&self) -> bool {
-        self.batch.watch.token().is_cancelled() || (self.batch.fail_fast && self.summary.failed > 0)
+        self.batch.watch.token().is_cancelled()
     }
 
-    fn add(&mut self, job: &Planned, progress: Option<&Progress>, outcome: Outcome) {
+    fn add(&mut self, job: &Planned, progress: &Progress, outcome: Outcome) {
         let Batch { display, json, .. } = self.batch;
-        display.ended(progress);
+        display.ended(Some(progress));
         self.summary.jobs += 1;
         match outcome {
             Outcome::Done(report) => {
@@ -193,27 +193,29 @@ impl Tally<'_> {
             }
             Outcome::Failed(error) => {
                 self.summary.failed += 1;
-                self.summary.cancelled += u64::from(error.kind() == ErrorKind::Cancelled);
-                display.say(job_error_line(&printable(&job.label), &error));
+                // Those that are cancelled are told of together, at the end.
+                if error.kind() == ErrorKind::Cancelled {
+                    self.summary.cancelled += 1;
+                } else {
+                    display.say(job_error_line(&printable(&job.label), &error));
+                    if self.batch.fail_fast {
+                        self.batch.watch.token().cancel();
+                    }
+                }
                 self.report_failed(job, &error);
             }
         }
     }
 
-    /// What is left when the batch was stopped: a report for each job, one line for all.
+    /// What is left when the batch was cancelled.
     fn never_began(&mut self, jobs: &[Planned]) {
-        if jobs.is_empty() {
-            return;
-        }
-        let why = if self.batch.watch.token().is_cancelled() { "cancelled" } else { "another job failed" };
         for job in jobs {
             self.batch.display.ended(None);
             self.summary.jobs += 1;
             self.summary.failed += 1;
             self.summary.cancelled += 1;
-            self.report_failed(job, &Error::new(ErrorKind::Cancelled, format!("not begun: {why}")));
+            self.report_failed(job, &Error::cancelled());
         }
-        self.batch.display.say(format_args!("{} not begun: {why}", count(jobs.len() as u64, "job")));
     }
 
     fn report_failed(&mut self, job: &Planned, error: &Error) {
@@ -231,6 +233,13 @@ impl Tally<'_> {
     }
 
     fn finish(mut self) -> Result<Summary> {
+        if self.summary.cancelled > 0 {
+            let why = if self.batch.watch.received().is_some() { "" } else { ", as another failed" };
+            let jobs = count(self.summary.cancelled, "job");
+            self.batch
+                .display
+                .say(format_args!("{jobs} cancelled{why}; the same command with --skip-existing goes on from here"));
+        }
         if self.batch.json {
             #[derive(Serialize)]
             struct Line<'a> {

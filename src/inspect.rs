@@ -252,7 +252,7 @@ fn download(
         store: workspace.store()?,
         cancel: web.cancel.clone(),
         on_gap: OnGap::Fail,
-        init_section_bytes: limits.init_section_bytes,
+        limits: limits.clone(),
         window: wanted.len(),
         refresh: None,
         listener: None,

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::tests::options;
 use crate::net::tests::server::{Reply, Server, answer, endless};
 use crate::net::{Client, Network};
-use crate::options::{NetworkOptions, OnGap};
+use crate::options::{Limits, NetworkOptions, OnGap};
 use crate::playlist::ByteRange;
 use crate::time::Nanos;
 use crate::workspace::{Purpose, Workspace};
@@ -55,7 +55,7 @@ impl Job {
             store: self.workspace.store().unwrap(),
             cancel: CancelToken::new(),
             on_gap: self.on_gap,
-            init_section_bytes: 1 << 20,
+            limits: Limits::default(),
             window: 16,
             refresh: self.refresh.clone(),
             listener: self.listener.clone(),

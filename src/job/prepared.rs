@@ -74,7 +74,7 @@ impl Prepared {
             store: self.workspace.store()?,
             cancel: self.cancel.clone(),
             on_gap: self.options.on_gap,
-            init_section_bytes: self.options.limits.init_section_bytes,
+            limits: self.options.limits.clone(),
             window: self.options.network.concurrent_segments.max(1) * AHEAD,
             refresh,
             listener,

@@ -181,6 +181,8 @@ pub struct Limits {
     pub data_uri_bytes: usize,
     /// An init section, in bytes.
     pub init_section_bytes: u64,
+    /// A segment that comes from the web, in bytes; a whole resource where a server sends that instead of a part.
+    pub segment_bytes: u64,
     /// What a segment's gzip body may inflate to, in bytes.
     pub inflated_segment_bytes: u64,
     /// Media that is read ahead to find the streams of a run, in bytes.
@@ -200,6 +202,7 @@ impl Default for Limits {
             variants: 500,
             data_uri_bytes: 64 << 10,
             init_section_bytes: 16 << 20,
+            segment_bytes: 64 << 30,
             inflated_segment_bytes: 256 << 20,
             probe_bytes: 16 << 20,
             lookahead_bytes: 16 << 20,

@@ -175,11 +175,13 @@ http {{
         listen 127.0.0.1:{};
         root {root};
         location /slow/ {{ alias {root}/; limit_rate 64k; }}
+        location ~ ^/up/(.*)$ {{ return 301 https://127.0.0.1:{}/$1; }}
     }}
     server {{
         {}
         root {root};
         location /few/ {{ alias {root}/; keepalive_requests 2; }}
+        location ~ ^/down/(.*)$ {{ return 302 http://127.0.0.1:{}/$1; }}
     }}
     server {{
         {}
@@ -192,7 +194,9 @@ http {{
 }}
 ",
         ports.plain,
+        ports.tls,
         tls(ports.tls, &certificates.valid),
+        ports.plain,
         tls(ports.expired, &certificates.expired),
         tls(ports.foreign, &certificates.foreign),
     )

@@ -202,6 +202,19 @@ fn a_saved_playlist_on_standard_input_has_its_base_url() {
 }
 
 #[test]
+fn a_resource_that_is_named_twice_comes_twice() {
+    let segments = "#EXTINF:1,\nindex0.ts\n#EXTINF:1,\nindex1.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:1,\nindex0.ts\n\
+                    #EXTINF:1,\nindex1.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:1,\nindex0.ts?again\n#EXTINF:1,\nindex1.ts#5";
+    let folder = tempfile::tempdir().unwrap();
+    crate::sandbox::copy_fixture("ts-h264-aac", folder.path());
+    let local = playlist(&[&segments.replace("?again", "").replace("#5", "")]);
+    std::fs::write(folder.path().join("index.m3u8"), local).unwrap();
+    let clean = from_disk(&folder.path().join("index.m3u8"), &[]);
+    let server = Site::fixture("ts-h264-aac").put(PLAYLIST, playlist(&[segments])).start();
+    merges_to(&clean, server.url(PLAYLIST), &[]);
+}
+
+#[test]
 fn inspect_fetches_playlists_and_first_segments_alone() {
     let rows: [(&str, &[&str]); 4] = [
         ("ts-h264-aac", &["/index.m3u8", "/index0.ts"]),

@@ -197,6 +197,54 @@ fn a_kept_segment_that_the_playlist_no_longer_means_is_not_taken() {
     assert_eq!(server.count(|request| request.path.starts_with("/new/seg")), LONG.many, "by path they are others");
 }
 
+/// A site of one path for all segments, which the query tells apart, in two variants.
+fn by_query() -> Site {
+    let text = |variant: usize| {
+        let lines = LONG.playlist("");
+        (0..LONG.many).fold(lines, |text, n| text.replace(&Long::name(n), &format!("seg.ts?v={variant}&n={n}")))
+    };
+    let variant = "#EXT-X-STREAM-INF:BANDWIDTH=1000";
+    let main = crate::media::multivariant(&[variant, "v0.m3u8", &format!("{variant}0"), "v1.m3u8"]);
+    Site::new().put("/main.m3u8", main).put("/v0.m3u8", text(0)).put("/v1.m3u8", text(1)).always(
+        "/seg.ts",
+        answer(|request, _| {
+            let query = request.query.clone().unwrap();
+            let number = |name: &str| -> usize {
+                query.split('&').find_map(|pair| pair.strip_prefix(name)).unwrap().parse().unwrap()
+            };
+            // The second variant's segments are the first one's in another order.
+            let segment = crate::media::plain(number("n=") + number("v="));
+            crate::reply::Reply::new(200, segment).delay(Duration::from_millis(30))
+        }),
+    )
+}
+
+#[test]
+fn segments_that_only_their_queries_tell_apart_are_not_mixed_up() {
+    let server = by_query().start();
+    let clean = |variant: &str| {
+        let sandbox = Sandbox::new();
+        merge(&sandbox, server.url("/main.m3u8"), &["--variant", variant]).succeeded();
+        fs::read(sandbox.output("out.mp4")).unwrap()
+    };
+    let cleans = [clean("0"), clean("1")];
+    assert!(cleans[0] == LONG.clean());
+    assert!(cleans[0] != cleans[1]);
+    let rows = ["0", "1"].into_iter().flat_map(|first| ["0", "1"].map(|second| (first, second)));
+    each(rows.map(|row| (format!("{} and then {}", row.0, row.1), row)), |(first, second)| {
+        let sandbox = Sandbox::new();
+        let before = server.count(is_segment);
+        let arguments = ["--variant", first, "-N", "2"];
+        let mut running = Running::start(&mut command(&sandbox, server.url("/main.m3u8"), &arguments));
+        server.wait_for(before + 12, is_segment);
+        running.kill();
+        assert_eq!(running.wait().code, None);
+        merge(&sandbox, server.url("/main.m3u8"), &["--variant", second]).succeeded();
+        let merged = fs::read(sandbox.output("out.mp4")).unwrap();
+        assert!(merged == cleans[second.parse::<usize>().unwrap()], "it is not the clean run's");
+    });
+}
+
 #[test]
 fn two_runs_of_one_job_do_not_meet() {
     let clean = LONG.clean();

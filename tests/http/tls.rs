@@ -23,6 +23,24 @@ fn a_certificate_that_is_not_valid_is_refused_in_one_line() {
 }
 
 #[test]
+fn a_redirect_leads_from_http_to_https_and_not_back() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::sandbox::copy_fixture("ts-h264-aac", folder.path());
+    let text = std::fs::read_to_string(folder.path().join("index.m3u8")).unwrap();
+    std::fs::write(folder.path().join("down.m3u8"), text.replace("index1", "down/index1")).unwrap();
+    let nginx = Nginx::serve(folder.path());
+    let (clean, cacert) = (clean("ts-h264-aac"), ["--cacert", nginx.authority()]);
+    merges_to(&clean, nginx.url("/up/index.m3u8"), &cacert);
+    for path in ["/down/index.m3u8", "/down.m3u8"] {
+        let before = nginx.accesses().len();
+        refused(DENIED, nginx.https(path), &cacert).says(&["--allow-insecure-segments"]);
+        let downgraded = nginx.accesses().split_off(before).into_iter().filter(|a| a.protocol == "HTTP/1.1");
+        assert_eq!(downgraded.count(), 0, "{path}");
+        merges_to(&clean, nginx.https(path), &[cacert[0], cacert[1], "--allow-insecure-segments"]);
+    }
+}
+
+#[test]
 fn insecure_takes_any_certificate_and_warns_each_time() {
     let nginx = Nginx::serve(&fixture(""));
     let clean = clean("ts-h264-aac");

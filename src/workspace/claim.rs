@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 const MARKER: &str = "avweld workspace 1";
 /// A lock file holds a path and a number.
 const MAX_BYTES: u64 = 16 << 10;

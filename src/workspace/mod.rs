@@ -103,7 +103,7 @@ impl Drop for Workspace {
             self.claim.disown();
         } else if !self.keep.load(Ordering::Relaxed) {
             // What cannot be removed now is removed by a later run: the lock is free then.
-            let _gone = fs::remove_dir_all(&self.path);
+            remove(&self.path);
         }
     }
 }
@@ -112,8 +112,20 @@ impl Drop for Workspace {
 pub(crate) fn clear(path: &Path) {
     if let Some(claim) = Claim::of_dead(path) {
         remove_parts(path, &claim);
-        let _gone = fs::remove_dir_all(path);
+        remove(path);
     }
+}
+
+/// Removes a workspace. Its lock file goes last: where this is broken off, a later run still knows the rest for ours.
+fn remove(workspace: &Path) {
+    for entry in fs::read_dir(workspace).into_iter().flatten().flatten() {
+        let _gone = match entry.file_type() {
+            _ if entry.file_name() == claim::LOCK => Ok(()),
+            Ok(kind) if kind.is_dir() => fs::remove_dir_all(entry.path()),
+            _ => fs::remove_file(entry.path()),
+        };
+    }
+    let _gone = fs::remove_dir_all(workspace);
 }
 
 fn part_prefix(workspace: &Path) -> String {
@@ -135,7 +147,7 @@ fn left_behind(parent: &Path, identity: u128) -> Option<(PathBuf, Claim)> {
             found = Some((path, claim));
         } else if claim.identity == 0 || claim.idle(&path).is_some_and(|idle| idle > KEPT) {
             remove_parts(&path, &claim);
-            let _gone = fs::remove_dir_all(&path);
+            remove(&path);
         }
     }
     found

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::media::files_below;
 use crate::sandbox::{AVWELD, Sandbox, fixture, names};
 use crate::server::named;
 
@@ -144,7 +145,8 @@ pub(crate) fn merges_to(clean: &[u8], url: impl AsRef<OsStr>, arguments: &[&str]
 #[track_caller]
 pub(crate) fn is_clean(sandbox: &Sandbox, clean: &[u8]) {
     assert_eq!(sandbox.outputs(), ["out.mp4"], "in the output folder");
-    assert_eq!(names(&sandbox.temp()), [""; 0], "left in the folder for workspaces");
+    let left = files_below(&sandbox.temp());
+    assert_eq!(names(&sandbox.temp()), [""; 0], "left in the folder for workspaces: {left:?}");
     let merged = fs::read(sandbox.output("out.mp4")).unwrap();
     assert!(merged == clean, "{} bytes, not the {} of a merge from disk", merged.len(), clean.len());
 }

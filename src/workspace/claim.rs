@@ -57,6 +57,17 @@ impl Claim {
         Some(Self { file, identity, part_folder })
     }
 
+    /// Clears a folder whose maker died between the lock and the marker: there is nothing in it but the lock file, and
+    /// that is empty and free. Any other folder stays.
+    pub(super) fn clear_unborn(folder: &Path) {
+        let Ok(file) = File::options().read(true).write(true).open(folder.join(LOCK)) else { return };
+        let is_free = file.try_lock().is_ok() && is_linked(&file);
+        let is_empty = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
+        if is_free && is_empty && fs::read_dir(folder).is_ok_and(|entries| entries.count() == 1) {
+            let _gone = fs::remove_file(folder.join(LOCK)).and_then(|()| fs::remove_dir(folder));
+        }
+    }
+
     /// How long ago the folder was last worked in; `None` if that cannot be told.
     pub(super) fn idle(&self, folder: &Path) -> Option<std::time::Duration> {
         let modified = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
@@ -66,9 +77,10 @@ impl Claim {
 }
 
 impl Claim {
-    /// Takes the marker away: from now on the folder is nobody's.
+    /// Takes the marker away: from now on the folder is nobody's. A byte stays, as an empty file is what a maker leaves
+    /// who died too early.
     pub(super) fn disown(&self) {
-        let _emptied = self.file.set_len(0);
+        let _cut = self.file.set_len(1);
     }
 }
 

@@ -142,7 +142,10 @@ fn left_behind(parent: &Path, identity: u128) -> Option<(PathBuf, Claim)> {
             continue;
         }
         let path = entry.path();
-        let Some(claim) = Claim::of_dead(&path) else { continue };
+        let Some(claim) = Claim::of_dead(&path) else {
+            Claim::clear_unborn(&path);
+            continue;
+        };
         if identity != 0 && claim.identity == identity && found.is_none() {
             found = Some((path, claim));
         } else if claim.identity == 0 || claim.idle(&path).is_some_and(|idle| idle > KEPT) {
@@ -236,6 +239,28 @@ mod tests {
         drop(open(parent.path(), 0));
         assert_eq!(names(parent.path()), [unmarked]);
         assert_eq!(names(outputs.path()), [foreign]);
+    }
+
+    #[test]
+    fn what_died_before_it_was_marked_is_cleared_and_what_is_not_ours_stays() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let folder = |name: &str| {
+            let path = parent.path().join(name);
+            fs::create_dir(&path).expect("a folder");
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt;
+                fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("permissions");
+            }
+            path
+        };
+        let (unborn, foreign, empty) = (folder("avweld-a"), folder("avweld-b"), folder("avweld-c"));
+        fs::write(unborn.join(claim::LOCK), "").expect("a file");
+        fs::write(foreign.join(claim::LOCK), "").and_then(|()| fs::write(foreign.join("x"), "x")).expect("files");
+        drop(open(parent.path(), 0));
+        let mut left = names(parent.path());
+        left.sort();
+        assert_eq!(left, [foreign, empty]);
     }
 
     #[test]

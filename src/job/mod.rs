@@ -124,6 +124,7 @@ impl Job {
         if matches!(target, Target::Stream(_)) {
             Subtitles::leave_out(&mut plan.subtitles, &mut tell);
         }
+        self.cancel.check()?;
         let wanted = plan.wanted();
         let purpose = workspace::Purpose {
             identity: if wanted.is_empty() { 0 } else { identity(&self.input, &target) },

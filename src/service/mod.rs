@@ -1,5 +1,6 @@
 //! Many jobs at once.
 
+mod budget;
 mod handle;
 mod queue;
 mod work;
@@ -17,6 +18,7 @@ use crate::event::{Event, Observer};
 use crate::job::Job;
 use crate::net::Network;
 use crate::options::NetworkOptions;
+use budget::Budget;
 use handle::Slot;
 use queue::Queue;
 use work::{Entry, Message, Shared};
@@ -38,6 +40,7 @@ struct Settings {
     auto_cleanup: bool,
     cleanup_delay: Duration,
     temp_dir: Option<PathBuf>,
+    memory_bytes: Option<u64>,
 }
 
 impl Default for Settings {
@@ -48,6 +51,7 @@ impl Default for Settings {
             auto_cleanup: true,
             cleanup_delay: Duration::from_secs(60),
             temp_dir: None,
+            memory_bytes: None,
         }
     }
 }
@@ -82,6 +86,17 @@ impl ServiceBuilder {
     /// Where workspaces are made, for jobs that do not say; the system's temporary folder by default.
     pub fn temp_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.settings.temp_dir = Some(folder.into());
+        self
+    }
+
+    /// What merges may take of memory together, in bytes; no limit by default. A merge counts as 64 MiB, which few
+    /// reach. One merges at any rate.
+    ///
+    /// Of open files no more are used than the process may have (`RLIMIT_NOFILE` as the service begins), less some for
+    /// all else; services side by side do not know of each other. A job that waits for either is told once by
+    /// [`Event::Waiting`].
+    pub fn memory_bytes(mut self, most: u64) -> Self {
+        self.settings.memory_bytes = Some(most);
         self
     }
 
@@ -130,18 +145,20 @@ impl Service {
     }
 
     fn start(builder: ServiceBuilder) -> Result<Self> {
-        let ServiceBuilder { settings, network, observer } = builder;
+        let ServiceBuilder { settings, mut network, observer } = builder;
+        let budget = Budget::new(budget::open_files(), settings.memory_bytes);
+        network.connections = network.connections.min(budget.connections);
         let cannot = |what: &str, e: &dyn fmt::Display| Error::new(ErrorKind::Io, format!("cannot start {what}: {e}"));
         let (messages, inbox) = crossbeam_channel::unbounded();
         let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(settings.max_concurrent_merges)
+            .num_threads(settings.max_concurrent_merges.min(budget.merges.most))
             .thread_name(|n| format!("avweld-merge-{n}"))
             // Each job catches its own; what gets here must not end the process.
             .panic_handler(|_| {})
             .build()
             .map_err(|e| cannot("the pool that merges", &e))?;
         let shared = Arc::new(Shared { network: Network::new(&network), observers: work::Observers::new(observer) });
-        let queue = Queue::new(settings, shared.clone(), messages.clone(), pool);
+        let queue = Queue::new(settings, budget, shared.clone(), messages.clone(), pool);
         let thread = thread::Builder::new().name("avweld-queue".to_owned());
         let thread = thread.spawn(move || queue.run(&inbox)).map_err(|e| cannot("the queue", &e))?;
         Ok(Self { shared, messages, thread: Some(thread) })

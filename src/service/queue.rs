@@ -142,7 +142,7 @@ impl Queue {
     }
 
     fn submit(&mut self, entry: Entry) {
-        let Entry { job, slot } = entry;
+        let Entry { mut job, slot } = entry;
         let path = job.output_path().and_then(|path| std::path::absolute(path).ok());
         let taken = path.as_ref().is_some_and(|path| !self.claims.insert(path.clone()));
         self.submitted += 1;
@@ -159,7 +159,8 @@ impl Queue {
             }
             _ => {
                 let token = running.slot.cancel.clone();
-                let job = job.joined(token, self.shared.clone(), self.settings.temp_dir.as_deref());
+                self.settings.jobs.apply(job.options_mut());
+                let job = job.joined(token, self.shared.clone());
                 self.waiting.push_back((running, job));
             }
         }

@@ -16,6 +16,13 @@ pub enum Event {
         /// The job's label.
         job: String,
     },
+    /// The job has a place in a service, but not yet the means: it waits until other jobs have ended. Told once.
+    Waiting {
+        /// The job's label.
+        job: String,
+        /// What there is too little of: `open_files` or `memory`.
+        reason: &'static str,
+    },
     /// The playlist is resolved; merging begins.
     Started {
         /// The job's label.

@@ -124,6 +124,7 @@ impl Job {
         if matches!(target, Target::Stream(_)) {
             Subtitles::leave_out(&mut plan.subtitles, &mut tell);
         }
+        self.cancel.check()?;
         let wanted = plan.wanted();
         let purpose = workspace::Purpose {
             identity: if wanted.is_empty() { 0 } else { identity(&self.input, &target) },
@@ -178,8 +179,12 @@ impl Job {
         }
     }
 
-    /// As part of a service: with its token, its ears, and its folder for workspaces where the job names none.
-    pub(crate) fn joined(mut self, token: CancelToken, ears: Arc<dyn Observer>, temp_dir: Option<&Path>) -> Self {
+    pub(crate) fn options_mut(&mut self) -> &mut Options {
+        &mut self.options
+    }
+
+    /// As part of a service: with its token and its ears.
+    pub(crate) fn joined(mut self, token: CancelToken, ears: Arc<dyn Observer>) -> Self {
         self.observer = Some(match self.observer {
             Some(own) => Arc::new(move |event: &Event| {
                 own.on_event(event);
@@ -187,7 +192,6 @@ impl Job {
             }),
             None => ears,
         });
-        self.options.temp_dir = self.options.temp_dir.or(temp_dir.map(Path::to_owned));
         self.cancel = token;
         self
     }

@@ -36,6 +36,7 @@ impl<'a> Reader<'a> {
     }
 
     fn playlist(mut self, text: &[u8], name: &str) -> Result<Plan> {
+        self.web.cancel.check()?;
         let parsed = parse(text, &self.base, &self.options.limits, &[]).map_err(|e| e.within(name))?;
         self.warnings.extend(parsed.warnings);
         let mut subtitles = Vec::new();
@@ -108,6 +109,7 @@ impl<'a> Reader<'a> {
         match (result, self.purpose) {
             (Ok(value), _) => Ok(Some(value)),
             (Err(error), Purpose::Merge) => Err(error),
+            (Err(error), _) if error.kind() == ErrorKind::Cancelled => Err(error),
             (Err(error), Purpose::Inspect) => {
                 self.warnings.push(error.to_string());
                 Ok(None)
@@ -138,6 +140,7 @@ impl<'a> Reader<'a> {
             Location::Data(_) => Err(Error::new(ErrorKind::Denied, "a playlist inside a playlist")),
         };
         let (text, base) = read().map_err(|e| e.within(&name))?;
+        self.web.cancel.check()?;
         let parsed = parse(&text, &base, limits, imports).map_err(|e| e.within(&name))?;
         self.warnings.extend(parsed.warnings.into_iter().map(|w| format!("{name}: {w}")));
         match parsed.playlist {
@@ -168,7 +171,7 @@ impl<'a> Reader<'a> {
         input_role: InputRole,
         track_role: TrackRole,
     ) -> Result<Listed> {
-        let mergeable = refuse_empty(name, &playlist).and_then(|()| refuse_encryption(&playlist));
+        let mergeable = refuse_empty(name, &playlist).and_then(|()| self.refuse_encryption(&playlist));
         self.tolerated(mergeable)?;
         let reachable = self.refuse_places(base, &playlist);
         self.tolerated(reachable)?;
@@ -192,6 +195,7 @@ impl Reader<'_> {
     fn refuse_places(&self, base: &Base, playlist: &MediaPlaylist) -> Result<()> {
         let (mut key, mut init) = (None, None);
         for segment in playlist.segments.iter().filter(|s| !s.gap) {
+            self.web.cancel.check()?;
             let named = |e: Error| e.with_segment(segment.media_sequence, segment.location.display());
             self.judge(base, &segment.location).map_err(named)?;
             // The same for most segments.
@@ -210,6 +214,19 @@ impl Reader<'_> {
         }
         Ok(())
     }
+
+    /// Encryption that is not done is refused by name, before any media is opened.
+    fn refuse_encryption(&self, playlist: &MediaPlaylist) -> Result<()> {
+        for segment in &playlist.segments {
+            self.web.cancel.check()?;
+            if let Some(key) = segment.keys().find(|key| !key.is_supported()) {
+                let message = format!("encrypted with {}, which is not supported", key.method.name());
+                return Err(Error::new(ErrorKind::Unsupported, message)
+                    .with_segment(segment.media_sequence, segment.location.display()));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What another place may still have.
@@ -220,18 +237,6 @@ fn is_out_of_reach(kind: ErrorKind) -> bool {
 fn refuse_empty(name: &str, playlist: &MediaPlaylist) -> Result<()> {
     if playlist.segments.iter().all(|s| s.gap) {
         return Err(Error::new(ErrorKind::Playlist, format!("{name} lists no segment that could be merged")));
-    }
-    Ok(())
-}
-
-/// Encryption that is not done is refused by name, before any media is opened.
-fn refuse_encryption(playlist: &MediaPlaylist) -> Result<()> {
-    for segment in &playlist.segments {
-        if let Some(key) = segment.keys().find(|key| !key.is_supported()) {
-            let message = format!("encrypted with {}, which is not supported", key.method.name());
-            return Err(Error::new(ErrorKind::Unsupported, message)
-                .with_segment(segment.media_sequence, segment.location.display()));
-        }
     }
     Ok(())
 }

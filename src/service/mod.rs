@@ -1,5 +1,6 @@
 //! Many jobs at once.
 
+mod budget;
 mod handle;
 mod queue;
 mod work;
@@ -16,7 +17,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Observer};
 use crate::job::Job;
 use crate::net::Network;
-use crate::options::NetworkOptions;
+use crate::options::{NetworkOptions, Options};
+use budget::Budget;
 use handle::Slot;
 use queue::Queue;
 use work::{Entry, Message, Shared};
@@ -37,7 +39,35 @@ struct Settings {
     max_concurrent_merges: usize,
     auto_cleanup: bool,
     cleanup_delay: Duration,
+    jobs: JobDefaults,
+    memory_bytes: Option<u64>,
+}
+
+/// For jobs that leave their own at the default.
+#[derive(Debug, Clone, Default)]
+struct JobDefaults {
+    download_timeout: Option<Duration>,
+    merge_timeout: Option<Duration>,
+    max_retries: Option<u32>,
+    retry_delay: Option<Duration>,
     temp_dir: Option<PathBuf>,
+}
+
+impl JobDefaults {
+    fn apply(&self, options: &mut Options) {
+        fn fill<T: PartialEq + Clone>(place: &mut T, default: &T, given: Option<&T>) {
+            if let Some(given) = given.filter(|_| place == default) {
+                *place = given.clone();
+            }
+        }
+        let default = Options::default();
+        let (network, usual) = (&mut options.network, &default.network);
+        fill(&mut network.download_timeout, &usual.download_timeout, self.download_timeout.as_ref());
+        fill(&mut network.retries, &usual.retries, self.max_retries.as_ref());
+        fill(&mut network.retry_delay, &usual.retry_delay, self.retry_delay.as_ref());
+        fill(&mut options.merge_timeout, &default.merge_timeout, self.merge_timeout.as_ref());
+        fill(&mut options.temp_dir, &None, Some(&self.temp_dir));
+    }
 }
 
 impl Default for Settings {
@@ -47,7 +77,8 @@ impl Default for Settings {
             max_concurrent_merges: 2,
             auto_cleanup: true,
             cleanup_delay: Duration::from_secs(60),
-            temp_dir: None,
+            jobs: JobDefaults::default(),
+            memory_bytes: None,
         }
     }
 }
@@ -79,9 +110,44 @@ impl ServiceBuilder {
         self
     }
 
+    /// How long a download may get no further, for jobs that leave theirs at the default; 300 s by default.
+    pub fn download_timeout(mut self, time: Duration) -> Self {
+        self.settings.jobs.download_timeout = Some(time);
+        self
+    }
+
+    /// How long a merge may take in all, for jobs that leave theirs at the default; 600 s by default.
+    pub fn merge_timeout(mut self, time: Duration) -> Self {
+        self.settings.jobs.merge_timeout = Some(time);
+        self
+    }
+
+    /// How often a request is made again, for jobs that leave theirs at the default; 3 by default.
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.settings.jobs.max_retries = Some(retries);
+        self
+    }
+
+    /// The first pause before that, for jobs that leave theirs at the default; 5 s by default.
+    pub fn retry_delay(mut self, delay: Duration) -> Self {
+        self.settings.jobs.retry_delay = Some(delay);
+        self
+    }
+
     /// Where workspaces are made, for jobs that do not say; the system's temporary folder by default.
     pub fn temp_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.settings.temp_dir = Some(folder.into());
+        self.settings.jobs.temp_dir = Some(folder.into());
+        self
+    }
+
+    /// What merges may take of memory together, in bytes; no limit by default. A merge counts as 64 MiB, which few
+    /// reach. One merges at any rate.
+    ///
+    /// Of open files no more are used than the process may have (`RLIMIT_NOFILE` as the service begins), less some for
+    /// all else; services side by side do not know of each other. A job that waits for either is told once by
+    /// [`Event::Waiting`].
+    pub fn memory_bytes(mut self, most: u64) -> Self {
+        self.settings.memory_bytes = Some(most);
         self
     }
 
@@ -130,18 +196,20 @@ impl Service {
     }
 
     fn start(builder: ServiceBuilder) -> Result<Self> {
-        let ServiceBuilder { settings, network, observer } = builder;
+        let ServiceBuilder { settings, mut network, observer } = builder;
+        let budget = Budget::new(budget::open_files(), settings.memory_bytes);
+        network.connections = network.connections.min(budget.connections);
         let cannot = |what: &str, e: &dyn fmt::Display| Error::new(ErrorKind::Io, format!("cannot start {what}: {e}"));
         let (messages, inbox) = crossbeam_channel::unbounded();
         let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(settings.max_concurrent_merges)
+            .num_threads(settings.max_concurrent_merges.min(budget.merges.most))
             .thread_name(|n| format!("avweld-merge-{n}"))
             // Each job catches its own; what gets here must not end the process.
             .panic_handler(|_| {})
             .build()
             .map_err(|e| cannot("the pool that merges", &e))?;
         let shared = Arc::new(Shared { network: Network::new(&network), observers: work::Observers::new(observer) });
-        let queue = Queue::new(settings, shared.clone(), messages.clone(), pool);
+        let queue = Queue::new(settings, budget, shared.clone(), messages.clone(), pool);
         let thread = thread::Builder::new().name("avweld-queue".to_owned());
         let thread = thread.spawn(move || queue.run(&inbox)).map_err(|e| cannot("the queue", &e))?;
         Ok(Self { shared, messages, thread: Some(thread) })
@@ -184,5 +252,21 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_job_sets_itself_outranks_the_service() {
+        let builder = Service::builder().max_retries(7).retry_delay(Duration::from_secs(1)).temp_dir("t");
+        let mut options = Options::default();
+        options.network.retries = 2;
+        builder.settings.jobs.apply(&mut options);
+        assert_eq!((options.network.retries, options.network.retry_delay), (2, Duration::from_secs(1)));
+        assert_eq!(options.temp_dir, Some("t".into()));
+        assert_eq!(options.merge_timeout, Options::default().merge_timeout);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Settings;
+use super::budget::{Budget, Share};
 use super::handle::JobStatus;
 use super::work::{Entry, Message, Running, Shared};
 use crate::cancel::CancelToken;
@@ -27,6 +28,7 @@ const TICK: std::time::Duration = std::time::Duration::from_millis(100);
 
 pub(super) struct Queue {
     settings: Settings,
+    budget: Budget,
     shared: Arc<Shared>,
     messages: Sender<Message>,
     pool: rayon::ThreadPool,
@@ -50,12 +52,14 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new(
         settings: Settings,
+        budget: Budget,
         shared: Arc<Shared>,
         messages: Sender<Message>,
         pool: rayon::ThreadPool,
     ) -> Self {
         Self {
             settings,
+            budget,
             shared,
             messages,
             pool,
@@ -138,12 +142,12 @@ impl Queue {
     }
 
     fn submit(&mut self, entry: Entry) {
-        let Entry { job, slot } = entry;
+        let Entry { mut job, slot } = entry;
         let path = job.output_path().and_then(|path| std::path::absolute(path).ok());
         let taken = path.as_ref().is_some_and(|path| !self.claims.insert(path.clone()));
         self.submitted += 1;
         let claim = path.clone().filter(|_| !taken);
-        let running = Running { id: self.submitted, label: job.label(), slot, claim };
+        let running = Running { id: self.submitted, label: job.label(), slot, claim, told: false };
         self.active.insert(running.id, running.slot.cancel.clone());
         if self.stopping {
             running.slot.cancel.cancel();
@@ -155,7 +159,8 @@ impl Queue {
             }
             _ => {
                 let token = running.slot.cancel.clone();
-                let job = job.joined(token, self.shared.clone(), self.settings.temp_dir.as_deref());
+                self.settings.jobs.apply(job.options_mut());
+                let job = job.joined(token, self.shared.clone());
                 self.waiting.push_back((running, job));
             }
         }
@@ -197,9 +202,14 @@ impl Queue {
         let most = self.settings.max_concurrent_downloads;
         // What is planned and waits holds a workspace: no more than can be of use soon.
         let enough = most + self.settings.max_concurrent_merges;
-        while self.planning < most + PLANS_BESIDE
-            && self.planning + self.planned.len() + self.ready.len() < enough + PLANS_BESIDE
-        {
+        loop {
+            let held = self.planning + self.planned.len() + self.ready.len();
+            let free =
+                (most + PLANS_BESIDE).saturating_sub(self.planning).min((enough + PLANS_BESIDE).saturating_sub(held));
+            let waiting = self.waiting.iter_mut().map(|(running, _)| running);
+            if !may_begin(&self.shared, free, self.budget.plans, held, waiting) {
+                break;
+            }
             let Some((running, job)) = self.waiting.pop_front() else { break };
             self.planning += 1;
             running.slot.advance(JobStatus::Downloading);
@@ -209,12 +219,22 @@ impl Queue {
                 Message::Planned(running, outcome)
             });
         }
-        while self.downloading < most + self.stalled.min(MAX_STALLED) {
+        loop {
+            let free = (most + self.stalled.min(MAX_STALLED)).saturating_sub(self.downloading);
+            let planned = self.planned.iter_mut().map(|(running, _)| running);
+            if !may_begin(&self.shared, free, self.budget.downloads, self.downloading, planned) {
+                break;
+            }
             let Some((running, prepared)) = self.planned.pop_front() else { break };
             self.downloading += 1;
             self.work("avweld-download", running, |_, running, messages| download(running, prepared, &messages));
         }
-        while self.merging < self.settings.max_concurrent_merges {
+        loop {
+            let free = self.settings.max_concurrent_merges.saturating_sub(self.merging);
+            let ready = self.ready.iter_mut().map(|(running, _)| running);
+            if !may_begin(&self.shared, free, self.budget.merges, self.merging, ready) {
+                break;
+            }
             let Some((running, prepared)) = self.ready.pop_front() else { break };
             self.merging += 1;
             running.slot.advance(JobStatus::Merging);
@@ -286,6 +306,25 @@ impl Queue {
             }
         }
     }
+}
+
+/// Whether one more may begin where the settings leave `free` places. Those of the waiting that the budget alone keeps
+/// from their places are told so.
+fn may_begin<'a>(
+    shared: &Shared,
+    free: usize,
+    share: Share,
+    at_work: usize,
+    waiting: impl Iterator<Item = &'a mut Running>,
+) -> bool {
+    if at_work < share.most {
+        return free > 0;
+    }
+    for running in waiting.take(free).filter(|running| !running.told) {
+        running.told = true;
+        shared.observers.tell(&Event::Waiting { job: running.label.clone(), reason: share.reason });
+    }
+    false
 }
 
 /// Fetches all that a job needs.

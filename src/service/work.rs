@@ -31,6 +31,8 @@ pub(super) struct Running {
     pub(super) slot: Arc<Slot>,
     /// The path that no other job may write to meanwhile.
     pub(super) claim: Option<PathBuf>,
+    /// It was told what it waits for.
+    pub(super) told: bool,
 }
 
 /// What the queue is told.

@@ -121,6 +121,10 @@ pub(crate) fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     parsed(deserializer, values::rate)
 }
 
+pub(crate) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSize>, D::Error> {
+    parsed(deserializer, values::size)
+}
+
 /// Text that may be a secret: what else stands there is not shown.
 pub(crate) fn secret<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where

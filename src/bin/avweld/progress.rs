@@ -228,6 +228,10 @@ fn step(event: &Event) -> Option<String> {
             let duration = duration_s.map(|s| format!(", {}", clock(s))).unwrap_or_default();
             format!("{}: merging {}{duration}", printable(job), count(*segments, "segment"))
         }
+        Event::Waiting { job, reason } => {
+            let what = if *reason == "open_files" { "files to be closed" } else { "memory" };
+            format!("{}: waiting for {what}", printable(job))
+        }
         Event::Progress { job, segments, segments_total, bytes_in, media_s } => format!(
             "{}: {segments} of {}, {} read, {} written",
             printable(job),

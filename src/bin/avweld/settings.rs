@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use avweld::{Existing, Faststart, Format, Options, Proxies, Result};
+use bytesize::ByteSize;
 use clap::{ArgAction, Args, ValueHint};
 use serde::Deserialize;
 
@@ -100,6 +101,11 @@ pub(crate) struct ServiceArgs {
     /// Merges at once [default: 2]
     #[arg(long, value_name = "N")]
     pub(crate) max_concurrent_merges: Option<NonZeroUsize>,
+
+    /// Memory that merges may take together, such as 500M or 2GiB; each counts as 64 MiB [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    #[serde(deserialize_with = "keys::size")]
+    pub(crate) max_memory: Option<ByteSize>,
 
     /// Cancel all jobs once one has failed
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -234,6 +240,8 @@ impl Messages {
 pub(crate) struct Service {
     pub(crate) max_concurrent_downloads: usize,
     pub(crate) max_concurrent_merges: usize,
+    /// For all merges together, in bytes.
+    pub(crate) max_memory: Option<u64>,
     pub(crate) fail_fast: bool,
     pub(crate) auto_cleanup: bool,
     pub(crate) cleanup_delay: Duration,
@@ -245,6 +253,7 @@ impl Service {
         let mut service = Self {
             max_concurrent_downloads: 3,
             max_concurrent_merges: 2,
+            max_memory: None,
             fail_fast: false,
             auto_cleanup: true,
             cleanup_delay: Duration::from_secs(60),
@@ -255,6 +264,7 @@ impl Service {
                 .map(|own| own.or(layer.jobs).map(NonZeroUsize::get));
             set(&mut service.max_concurrent_downloads, downloads);
             set(&mut service.max_concurrent_merges, merges);
+            set(&mut service.max_memory, layer.max_memory.map(|size| Some(size.as_u64())));
             set(&mut service.fail_fast, layer.fail_fast);
             set(&mut service.auto_cleanup, layer.auto_cleanup);
             set(&mut service.cleanup_delay, layer.cleanup_delay);

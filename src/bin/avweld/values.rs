@@ -203,6 +203,14 @@ pub(crate) fn rate(text: &str) -> Result<ByteSize, String> {
     }
 }
 
+/// Bytes: `500M`, `2GiB`.
+pub(crate) fn size(text: &str) -> Result<ByteSize, String> {
+    match text.parse::<ByteSize>() {
+        Ok(size) if size.as_u64() > 0 => Ok(size),
+        _ => Err("give a size, such as 500M or 2GiB".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

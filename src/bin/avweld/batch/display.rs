@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use avweld::Result;
+use avweld::{Event, Result};
 use indicatif::{MultiProgress, ProgressBar};
 use serde::Serialize;
 
@@ -15,6 +15,8 @@ use crate::values::ProgressStyle;
 pub(crate) struct Display {
     shown: Shown,
     volume: Volume,
+    /// Shows what jobs without a bar have to tell.
+    waiting: Progress,
     bars: Option<Bars>,
 }
 
@@ -33,13 +35,20 @@ impl Display {
             total.tick();
             Bars { all, total }
         });
-        Self { shown, volume, bars }
+        Self { shown, volume, waiting: Progress::of_many(shown, None, volume), bars }
     }
 
     /// Shows one job's events.
     pub(crate) fn job(&self) -> Arc<Progress> {
         let bar = self.bars.as_ref().map(|bars| bars.all.insert_from_back(1, progress::bar()));
         Arc::new(Progress::of_many(self.shown, bar, self.volume))
+    }
+
+    /// Shows what a job waits for. All else is told by the job itself, as it runs.
+    pub(crate) fn before_it_begins(&self, event: &Event) {
+        if matches!(event, Event::Waiting { .. }) {
+            self.aside(|| self.waiting.on_event(event));
+        }
     }
 
     /// A job has ended, with its bar, if it ever had one.

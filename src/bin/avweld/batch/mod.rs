@@ -8,7 +8,9 @@ mod plan;
 mod run;
 pub(crate) mod shard;
 
-use avweld::Result;
+use std::sync::Arc;
+
+use avweld::{Event, Result};
 
 use crate::args::BatchArgs;
 use crate::batch::display::Display;
@@ -42,24 +44,23 @@ pub(crate) fn run(args: &BatchArgs, config: &Config, watch: &Watch) -> Result<u8
     let proxies = network::environment(|name| std::env::var_os(name));
     // The limits over all jobs are those that hold for a job without options of its own.
     let shared = Settings::new(layers.of(None), proxies.clone())?.options;
+    let display = Arc::new(Display::new(style, Volume::new(messages), jobs.len() as u64));
+    let shown = Arc::clone(&display);
+    let mut builder = avweld::Service::builder()
+        .max_concurrent_downloads(service.max_concurrent_downloads)
+        .max_concurrent_merges(service.max_concurrent_merges)
+        .auto_cleanup(service.auto_cleanup)
+        .cleanup_delay(service.cleanup_delay)
+        .network(shared.network)
+        .observer(move |event: &Event| shown.before_it_begins(event));
+    if let Some(bytes) = service.max_memory {
+        builder = builder.memory_bytes(bytes);
+    }
     let queue = Queue {
         places: service.max_concurrent_downloads.saturating_add(service.max_concurrent_merges).saturating_add(BESIDE),
-        service: avweld::Service::builder()
-            .max_concurrent_downloads(service.max_concurrent_downloads)
-            .max_concurrent_merges(service.max_concurrent_merges)
-            .auto_cleanup(service.auto_cleanup)
-            .cleanup_delay(service.cleanup_delay)
-            .network(shared.network)
-            .build()?,
+        service: builder.build()?,
     };
-    let batch = Batch {
-        layers,
-        proxies,
-        fail_fast: service.fail_fast,
-        json: messages.json,
-        display: Display::new(style, Volume::new(messages), jobs.len() as u64),
-        watch,
-    };
+    let batch = Batch { layers, proxies, fail_fast: service.fail_fast, json: messages.json, display, watch };
     let summary = watch.run(|| batch.run(&jobs, &queue))?;
     Ok(summary.code(watch.received()))
 }

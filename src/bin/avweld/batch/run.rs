@@ -25,7 +25,7 @@ pub(crate) struct Batch<'a> {
     pub(crate) proxies: Proxies,
     pub(crate) fail_fast: bool,
     pub(crate) json: bool,
-    pub(crate) display: Display,
+    pub(crate) display: Arc<Display>,
     pub(crate) watch: &'a Watch,
 }
 
@@ -330,7 +330,7 @@ mod tests {
             proxies: Proxies::default(),
             fail_fast,
             json: false,
-            display: Display::new(ProgressStyle::None, Volume::Quiet, 10),
+            display: Arc::new(Display::new(ProgressStyle::None, Volume::Quiet, 10)),
             watch: &watch,
         };
         let planned =

@@ -174,10 +174,12 @@ impl Error {
         self
     }
 
-    /// Puts what the error is about before its message: a playlist's name.
+    /// Puts what the error is about before its message: a playlist's name. A cancellation is about none.
     #[must_use]
     pub(crate) fn within(mut self, what: impl fmt::Display) -> Self {
-        self.0.message = format!("{what}: {}", self.0.message);
+        if self.0.kind != ErrorKind::Cancelled {
+            self.0.message = format!("{what}: {}", self.0.message);
+        }
         self
     }
 

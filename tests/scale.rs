@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -171,13 +172,15 @@ fn a_signal_ends_a_list_of_long_jobs_soon() -> Result<()> {
         let mut events = BufReader::new(child.stderr.take().context("standard error")?).lines();
         let under_way = events.by_ref().find(|line| line.as_ref().is_ok_and(|line| line.contains("\"progress\"")));
         ensure!(under_way.is_some(), "no job began");
-        let drained = std::thread::spawn(move || events.count());
         let since = Instant::now();
         ensure!(Command::new("kill").args(["-s", signal, &child.id().to_string()]).status()?.success());
-        let output = child.wait_with_output()?;
+        // What it says to the last must not be what it waits for.
+        let output = thread::scope(|scope| {
+            scope.spawn(|| events.for_each(drop));
+            child.wait_with_output()
+        })?;
         let took = since.elapsed();
         println!("SIG{signal}: {took:?}");
-        drop(drained.join());
         assert_eq!(output.status.code(), Some(code));
         assert!(took < most, "SIG{signal}: {took:?}");
         let text = String::from_utf8(output.stdout)?;

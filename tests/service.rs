@@ -247,7 +247,8 @@ impl Server {
         let address = listener.local_addr().expect("its address");
         let over = Arc::new(AtomicBool::new(false));
         let ended = over.clone();
-        let thread = thread::spawn(move || {
+        let thread = thread::Builder::new().name("server".to_owned());
+        let thread = thread.spawn(move || {
             thread::scope(|scope| {
                 let mut stalled = Vec::new();
                 while let (Ok((stream, _)), false) = (listener.accept(), ended.load(Ordering::Relaxed)) {
@@ -261,6 +262,7 @@ impl Server {
                 }
             });
         });
+        let thread = thread.expect("a thread");
         Self { address, over, thread: Some(thread) }
     }
 

@@ -143,11 +143,15 @@ pub(crate) fn without_query(url: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cancel::CancelToken;
     use crate::playlist::{Base, Playlist, parse};
 
     fn segments(text: &str) -> Vec<Segment> {
         let base = Base::Url(Url::parse("https://h/v/index.m3u8").unwrap());
-        match parse(text.as_bytes(), &base, &crate::options::Limits::default(), &[]).unwrap().playlist {
+        match parse(text.as_bytes(), &base, &crate::options::Limits::default(), &[], &CancelToken::new())
+            .unwrap()
+            .playlist
+        {
             Playlist::Media(media) => media.segments,
             Playlist::Multivariant(_) => panic!("a media playlist"),
         }

@@ -36,8 +36,8 @@ impl<'a> Reader<'a> {
     }
 
     fn playlist(mut self, text: &[u8], name: &str) -> Result<Plan> {
-        self.web.cancel.check()?;
-        let parsed = parse(text, &self.base, &self.options.limits, &[]).map_err(|e| e.within(name))?;
+        let parsed =
+            parse(text, &self.base, &self.options.limits, &[], &self.web.cancel).map_err(|e| e.within(name))?;
         self.warnings.extend(parsed.warnings);
         let mut subtitles = Vec::new();
         let (kind, choice, inputs) = match parsed.playlist {
@@ -140,8 +140,7 @@ impl<'a> Reader<'a> {
             Location::Data(_) => Err(Error::new(ErrorKind::Denied, "a playlist inside a playlist")),
         };
         let (text, base) = read().map_err(|e| e.within(&name))?;
-        self.web.cancel.check()?;
-        let parsed = parse(&text, &base, limits, imports).map_err(|e| e.within(&name))?;
+        let parsed = parse(&text, &base, limits, imports, &self.web.cancel).map_err(|e| e.within(&name))?;
         self.warnings.extend(parsed.warnings.into_iter().map(|w| format!("{name}: {w}")));
         match parsed.playlist {
             Playlist::Media(media) => self.listed(&name, &base, media, role, track_role),

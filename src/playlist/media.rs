@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Limits;
 use crate::playlist::attributes::{Attributes, TagWriter};
@@ -32,6 +33,7 @@ pub(super) fn parse(
     limits: &Limits,
     variables: &mut Variables<'_>,
     warnings: &mut Warnings,
+    cancel: &CancelToken,
 ) -> Result<MediaPlaylist> {
     let header = Header::read(text, limits, warnings)?;
     if !header.ended {
@@ -40,6 +42,7 @@ pub(super) fn parse(
     let mut reader = Reader {
         base,
         limits,
+        cancel,
         warnings,
         sequence_known: header.sequence_known,
         media: MediaPlaylist {
@@ -103,6 +106,7 @@ const LONE_EXTINF: &str = "EXTINF without a URI";
 struct Reader<'a> {
     base: &'a Base,
     limits: &'a Limits,
+    cancel: &'a CancelToken,
     warnings: &'a mut Warnings,
     sequence_known: bool,
     media: MediaPlaylist,
@@ -143,6 +147,7 @@ impl Reader<'_> {
                 }
             }
             if batch.marks.len() >= BATCH_MARKS {
+                self.cancel.check()?;
                 self.take_batch(&mut batch)?;
             }
         }

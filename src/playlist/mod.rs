@@ -26,6 +26,7 @@ pub(crate) use select::{redundant, select_audio, select_subtitles, select_varian
 pub(crate) use types::*;
 pub(crate) use values::default_iv;
 
+use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Limits;
 use normalise::{Content, lines};
@@ -39,8 +40,15 @@ use warnings::Warnings;
 ///
 /// # Errors
 /// `Playlist` for text that is malformed or no playlist, `Limit` where a limit is reached,
-/// `Denied` for a location that a playlist from `base` may not name.
-pub(crate) fn parse(text: &[u8], base: &Base, limits: &Limits, imports: &[(String, String)]) -> Result<Parsed> {
+/// `Denied` for a location that a playlist from `base` may not name, `Cancelled`.
+pub(crate) fn parse(
+    text: &[u8],
+    base: &Base,
+    limits: &Limits,
+    imports: &[(String, String)],
+    cancel: &CancelToken,
+) -> Result<Parsed> {
+    cancel.check()?;
     let mut warnings = Warnings::default();
     let text = normalise::normalise(text, limits, &mut warnings)?;
     let mut variables = Variables::new(base, imports, limits);
@@ -49,7 +57,7 @@ pub(crate) fn parse(text: &[u8], base: &Base, limits: &Limits, imports: &[(Strin
         playlist.variables = variables.into_defined();
         Playlist::Multivariant(playlist)
     } else {
-        Playlist::Media(media::parse(&text, base, limits, &mut variables, &mut warnings)?)
+        Playlist::Media(media::parse(&text, base, limits, &mut variables, &mut warnings, cancel)?)
     };
     Ok(Parsed { playlist, warnings: warnings.into_lines() })
 }

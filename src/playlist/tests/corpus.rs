@@ -43,9 +43,9 @@ fn every_playlist_of_the_corpus_parses_or_fails_for_a_reason() {
         let bytes = fs::read(path).expect("a readable file");
         let shown = path.to_string_lossy();
         // As a saved file it may name what a local playlist may not; it must not panic.
-        let _ = parse(&bytes, &folder(), &Limits::default(), &[]);
+        let _ = parse(&bytes, &folder(), &Limits::default(), &[], &CancelToken::new());
         let reason = REFUSED.iter().find(|(name, _)| shown.contains(name)).map(|(_, says)| *says);
-        match (parse(&bytes, &web(), &Limits::default(), &[]), reason) {
+        match (parse(&bytes, &web(), &Limits::default(), &[], &CancelToken::new()), reason) {
             (Ok(_), None) => {}
             (Err(error), Some(says)) if error.to_string().contains(says) => {}
             (Ok(_), Some(says)) => wrong.push(format!("{shown}: not refused: {says}")),

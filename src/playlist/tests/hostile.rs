@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn what_is_no_playlist_is_refused_by_name() {
     let what = |bytes: &[u8]| {
-        let error = parse(bytes, &web(), &Limits::default(), &[]).expect_err("an error");
+        let error = parse(bytes, &web(), &Limits::default(), &[], &CancelToken::new()).expect_err("an error");
         assert_eq!(error.kind(), ErrorKind::Playlist);
         error.to_string()
     };
@@ -39,7 +39,7 @@ fn what_is_no_playlist_is_refused_by_name() {
 #[track_caller]
 fn limited(text: &str, limits: &Limits) -> String {
     let start = Instant::now();
-    let error = parse(text.as_bytes(), &web(), limits, &[]).expect_err("an error");
+    let error = parse(text.as_bytes(), &web(), limits, &[], &CancelToken::new()).expect_err("an error");
     // The figure is for release builds.
     let most = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 2 });
     assert!(start.elapsed() < most, "took {:?}", start.elapsed());

@@ -107,7 +107,7 @@ fn data_uris_are_for_keys_and_init_sections() {
     assert_eq!(error(&playlist_with(2, "data:nothing")).0, ErrorKind::Playlist);
     let limits = Limits { data_uri_bytes: 10, ..Limits::default() };
     let text = playlist_with(2, "data:,0123456789a");
-    let error = parse(text.as_bytes(), &web(), &limits, &[]).expect_err("an error");
+    let error = parse(text.as_bytes(), &web(), &limits, &[], &CancelToken::new()).expect_err("an error");
     assert_eq!(error.kind(), ErrorKind::Limit);
     assert!(error.to_string().contains("the limit is 10 (data_uri_bytes)"), "{error}");
 }

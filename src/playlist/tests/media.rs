@@ -55,7 +55,7 @@ fn a_playlist_that_goes_on_is_taken_as_it_is() {
 
 #[test]
 fn bytes_that_are_no_utf8_matter_only_where_something_depends_on_them() {
-    let parse = |bytes: &[u8]| parse(bytes, &web(), &Limits::default(), &[]);
+    let parse = |bytes: &[u8]| parse(bytes, &web(), &Limits::default(), &[], &CancelToken::new());
     let read = parse(b"#EXTM3U\n# caf\xe9\n#EXTINF:4,caf\xe9\na.ts\n#EXT-X-ENDLIST\n").expect("a playlist");
     assert_eq!(read.warnings, ["line 2: a title or comment is not UTF-8 (2 times in all)"]);
     let error = parse(b"#EXTM3U\n#EXTINF:4,\ncaf\xe9.ts\n").expect_err("an error");
@@ -280,7 +280,8 @@ fn variables_are_imported_from_the_multivariant_playlist() {
         multivariant("#EXTM3U\n#EXT-X-DEFINE:NAME=\"a\",VALUE=\"b\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{$a}.m3u8\n");
     assert_eq!(multivariant.variables, [("a".to_owned(), "b".to_owned())]);
     let text = vod("#EXT-X-DEFINE:IMPORT=\"a\"\n#EXTINF:4,\n{$a}.ts");
-    let read = parse(text.as_bytes(), &web(), &Limits::default(), &multivariant.variables).expect("a playlist");
+    let read = parse(text.as_bytes(), &web(), &Limits::default(), &multivariant.variables, &CancelToken::new())
+        .expect("a playlist");
     let Playlist::Media(media) = read.playlist else { panic!("no media playlist") };
     assert_eq!(media.segments[0].location.display(), "https://example.com/v/b.ts");
 }

@@ -23,7 +23,7 @@ fn folder() -> Base {
 }
 
 fn parse_in(base: &Base, text: &str) -> Result<Parsed> {
-    parse(text.as_bytes(), base, &Limits::default(), &[])
+    parse(text.as_bytes(), base, &Limits::default(), &[], &CancelToken::new())
 }
 
 /// The media playlist of a text that must be one.
@@ -65,4 +65,13 @@ fn error_in(base: &Base, text: &str) -> (ErrorKind, String) {
 /// A whole VOD playlist around some lines.
 fn vod(lines: &str) -> String {
     format!("#EXTM3U\n#EXT-X-TARGETDURATION:10\n{lines}\n#EXT-X-ENDLIST\n")
+}
+
+#[test]
+fn a_playlist_is_given_up_once_the_token_is_cancelled() {
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let text = "#EXTM3U\n#EXTINF:1,\na.ts\n";
+    let error = parse(text.as_bytes(), &web(), &Limits::default(), &[], &cancel).expect_err("it is cancelled");
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
 }

@@ -35,8 +35,8 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         for base in [web(), folder()] {
-            let _ = parse(&bytes, &base, &Limits::default(), &[]);
-            let _ = parse(&[b"#EXTM3U\n", &bytes[..]].concat(), &base, &Limits::default(), &[]);
+            let _ = parse(&bytes, &base, &Limits::default(), &[], &CancelToken::new());
+            let _ = parse(&[b"#EXTM3U\n", &bytes[..]].concat(), &base, &Limits::default(), &[], &CancelToken::new());
         }
     }
 

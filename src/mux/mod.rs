@@ -5,6 +5,7 @@ mod output;
 mod sink;
 mod track;
 mod verify;
+mod write_back;
 
 pub(crate) use output::{Extent, OutputFile};
 pub(crate) use sink::Sink;

@@ -57,7 +57,7 @@ impl OutputFile {
         cancel: &CancelToken,
     ) -> Result<Self> {
         check_format(format, tracks)?;
-        let is_file = matches!(sink, Sink::File(_));
+        let is_file = matches!(sink, Sink::File(..));
         let mut muxer: Muxer<Sink, Unstarted> = Muxer::new(sink, format, cancel)?;
         for track in tracks {
             muxer.add_track(&TrackSetup {
@@ -120,7 +120,8 @@ impl OutputFile {
 
     /// Writes the trailer, and puts `moov` to the front where it belongs there.
     pub(crate) fn finish(self) -> Result<Written> {
-        let Sink::File(file) = self.muxer.finish()? else { return Ok(Written { file: None }) };
+        let Sink::File(file, mut follow) = self.muxer.finish()? else { return Ok(Written { file: None }) };
+        follow.finish().map_err(|e| Error::io("cannot write the output to disk", e))?;
         if let Some(reserved) = self.reserved {
             faststart::arrange(&file, reserved)?;
         }

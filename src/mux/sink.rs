@@ -3,31 +3,39 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 
+use super::write_back::WriteBack;
 use crate::av::{Reader, Writer};
 use crate::error::{Error, Result};
 
 /// The bytes' destination.
 pub(crate) enum Sink {
-    File(File),
+    File(File, WriteBack),
     Stream(Box<dyn Write + Send>),
+}
+
+impl Sink {
+    /// A file that can seek.
+    pub(crate) fn file(file: File) -> Self {
+        Self::File(file, WriteBack::default())
+    }
 }
 
 impl Writer for Sink {
     fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
-            Self::File(file) => file.write_all(bytes),
+            Self::File(file, follow) => file.write_all(bytes).and_then(|()| follow.wrote(file, bytes.len())),
             Self::Stream(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
         }
         .map_err(|e| Error::io("cannot write the output", e))
     }
 
     fn can_seek(&self) -> bool {
-        matches!(self, Self::File(_))
+        matches!(self, Self::File(..))
     }
 
     fn seek(&mut self, position: u64) -> Result<()> {
         match self {
-            Self::File(file) => file.seek(SeekFrom::Start(position)).map(drop),
+            Self::File(file, _) => file.seek(SeekFrom::Start(position)).map(drop),
             Self::Stream(_) => Err(std::io::ErrorKind::Unsupported.into()),
         }
         .map_err(|e| Error::io("cannot seek in the output", e))

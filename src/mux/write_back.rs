@@ -1,0 +1,89 @@
+//! Gets a large output to disk while it is still being written, so that the wait at its end is short.
+//!
+//! A file must be on disk before it gets its name. Left to itself, the system begins with that when it is asked to be
+//! done, and the job would wait for gigabytes.
+
+use std::fs::File;
+use std::io;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Sender, bounded};
+
+/// So much is written between two requests; what is smaller is quickly on disk anyway.
+const STEP_BYTES: u64 = 64 << 20;
+
+/// Follows the writing of one file. A file of less than a step costs nothing.
+#[derive(Default)]
+pub(crate) struct WriteBack {
+    written: u64,
+    worker: Option<(Sender<()>, JoinHandle<io::Result<()>>)>,
+}
+
+impl WriteBack {
+    /// So many bytes more were written. Never blocks.
+    pub(super) fn wrote(&mut self, file: &File, bytes: usize) -> io::Result<()> {
+        self.written += bytes as u64;
+        if self.written < STEP_BYTES {
+            return Ok(());
+        }
+        self.written = 0;
+        if self.worker.is_none() {
+            let file = file.try_clone()?;
+            let (sender, steps) = bounded::<()>(1);
+            let work = move || steps.iter().try_for_each(|()| file.sync_data());
+            self.worker = Some((sender, thread::Builder::new().name("avweld-write".to_owned()).spawn(work)?));
+        }
+        if let Some((sender, _)) = &self.worker {
+            // One that still waits covers this step, too; a worker that has ended tells why in the end.
+            let _asked = sender.try_send(());
+        }
+        Ok(())
+    }
+
+    /// Nothing more is written. Blocks until the last request is done, and tells the first that failed: the system
+    /// tells a fault once, to whoever asks first.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        let Some((sender, worker)) = self.worker.take() else { return Ok(()) };
+        drop(sender);
+        worker.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes to disk panicked")))
+    }
+}
+
+impl Drop for WriteBack {
+    fn drop(&mut self) {
+        // Of a file that is given up nobody wants to know.
+        let _given_up = self.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_small_file_needs_no_thread_and_a_large_one_ends_on_disk() {
+        let mut file = tempfile::tempfile().unwrap();
+        let mut follow = WriteBack::default();
+        let step = vec![7; 1 << 20];
+        for n in 0..STEP_BYTES >> 20 {
+            assert!(follow.worker.is_none(), "after {n} MiB");
+            file.write_all(&step).unwrap();
+            follow.wrote(&file, step.len()).unwrap();
+        }
+        assert!(follow.worker.is_some());
+        follow.finish().unwrap();
+        assert!(follow.worker.is_none());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_fault_of_the_disk_is_told() {
+        // It takes every byte, and can bring none to a disk.
+        let (_reader, writer) = io::pipe().unwrap();
+        let file = File::from(std::os::fd::OwnedFd::from(writer));
+        let mut follow = WriteBack::default();
+        follow.wrote(&file, STEP_BYTES as usize).unwrap();
+        assert!(follow.finish().is_err());
+    }
+}

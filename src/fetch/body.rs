@@ -61,6 +61,17 @@ pub(super) struct FileBody<'a> {
     cut_at: Option<u64>,
 }
 
+/// Whether a body is all of its resource, by its bytes.
+enum Proof {
+    Complete,
+    /// It is clearly shorter than its playlist says.
+    Short {
+        held: Nanos,
+        announced: Nanos,
+    },
+    None,
+}
+
 impl<'a> FileBody<'a> {
     pub(super) fn begin(store: &'a Store, wanted: &'a Wanted) -> Result<Self> {
         Ok(Self { storing: store.begin()?, store, wanted, head: Vec::new(), cut_at: None })
@@ -92,23 +103,31 @@ impl<'a> FileBody<'a> {
     /// again; where it ends there again, that is what the server has.
     fn judge_end(&mut self, fetched: &Fetched) -> Result<()> {
         let length = self.storing.len();
-        if self.cut_at == Some(length) || self.proves_complete(fetched)? {
-            return Ok(());
+        match self.proof(fetched)? {
+            Proof::Complete => return Ok(()),
+            Proof::Short { held, announced } => {
+                let (held, announced) = (held.seconds(), announced.seconds());
+                let message = format!("it is cut short: the connection ended after {held:.3} s of {announced:.3} s");
+                return Err(Error::new(ErrorKind::Media, message)
+                    .with_hint("get the segment again, or go on without it with --on-gap skip"));
+            }
+            Proof::None if self.cut_at == Some(length) => return Ok(()),
+            Proof::None => {}
         }
         self.cut_at = Some(length);
         Err(Error::new(ErrorKind::Network, format!("the connection ended after {length} bytes, which may not be all"))
             .with_hint("try again"))
     }
 
-    /// The bytes themselves tell that nothing is missing. Most kinds do not.
-    fn proves_complete(&self, fetched: &Fetched) -> Result<bool> {
+    /// What the bytes themselves tell. Of most kinds it is nothing.
+    fn proof(&self, fetched: &Fetched) -> Result<Proof> {
         let is_init = match self.wanted.kind {
-            _ if fetched.whole == Whole::Instead => return Ok(false),
+            _ if fetched.whole == Whole::Instead => return Ok(Proof::None),
             Kind::Segment { encrypted: false } => false,
             Kind::Init { encrypted: false } => true,
-            Kind::Segment { .. } | Kind::Init { .. } | Kind::Text | Kind::Key => return Ok(false),
+            Kind::Segment { .. } | Kind::Init { .. } | Kind::Text | Kind::Key => return Ok(Proof::None),
         };
-        let Ok(found) = sniff(&self.head) else { return Ok(false) };
+        let Ok(found) = sniff(&self.head) else { return Ok(Proof::None) };
         let (mut watch, mut span) = (Watch::new(found.container), Span::new(found.container));
         let mut file = self.storing.reader(self.store)?;
         std::io::copy(&mut (&mut file).take(found.skip as u64), &mut std::io::sink()).map_err(unreadable)?;
@@ -123,16 +142,18 @@ impl<'a> FileBody<'a> {
             }
         }
         let span = span.finish();
-        if watch.finish() != Structure::Whole || watch.awaits_media() || span.is_open {
-            return Ok(false);
+        if let (false, Some(announced), Some(held)) = (is_init, self.wanted.duration, span.duration)
+            && announced.minus(held) > SHORT.max(Nanos(announced.0 / 10))
+        {
+            return Ok(Proof::Short { held, announced });
         }
-        Ok(match (found.container, self.wanted.duration, span.duration) {
-            (Container::Mp4, ..) => !is_init || init_prefix(&self.head, true) != InitPrefix::None,
-            (_, Some(announced), Some(held)) => announced.minus(held) <= SHORT.max(Nanos(announced.0 / 10)),
-            // Without EXTINF the structure is all there is.
-            (_, None, Some(_)) => true,
-            (_, _, None) => is_init,
-        })
+        let is_complete = match found.container {
+            _ if watch.finish() != Structure::Whole || watch.awaits_media() || span.is_open => false,
+            Container::Mp4 => !is_init || init_prefix(&self.head, true) != InitPrefix::None,
+            // Without a length the structure is all there is.
+            _ => is_init || span.duration.is_some(),
+        };
+        Ok(if is_complete { Proof::Complete } else { Proof::None })
     }
 
     /// Packed bytes are unpacked as a segment is read: those of a part, and what is encrypted, would not come out.
@@ -165,6 +186,10 @@ impl Body for FileBody<'_> {
     fn push(&mut self, bytes: &[u8]) -> Result<()> {
         let wanted = SNIFF_BYTES.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(&bytes[..wanted]);
+        // What is no media may have no end. Of a part it may be sent whole, and then begins with anything.
+        if wanted > 0 && self.head.len() == SNIFF_BYTES && self.wanted.range.is_none() {
+            self.judge_content()?;
+        }
         self.storing.write(bytes)
     }
 

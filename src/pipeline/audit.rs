@@ -141,6 +141,13 @@ impl Audit {
                 if structure != Structure::Whole {
                     tell.warn(format!("segment {sequence} ({name}): {}", describe(structure)));
                 }
+                if let Some((held, announced)) = self.short_at_end(position) {
+                    let (held, announced) = (held.seconds(), announced.seconds());
+                    tell.warn(format!(
+                        "segment {sequence} ({name}) holds {held:.3} s of the announced {announced:.3} s, and no segment \
+                         follows that would show whether something is missing"
+                    ));
+                }
                 self.merged += 1;
             }
         }
@@ -174,6 +181,16 @@ impl Audit {
             _ if clearly_short && unexplained && met.packets >= TELLING_PACKETS => Some(told()),
             _ => None,
         }
+    }
+
+    /// What a segment holds and what was announced, where it is clearly less and nothing follows that would tell more.
+    fn short_at_end(&self, position: usize) -> Option<(Nanos, Nanos)> {
+        let met = &self.met[position];
+        let announced = self.segments[position].duration?;
+        let (start, end) = met.span().filter(|_| met.packets >= TELLING_PACKETS)?;
+        let held = end.minus(start);
+        let is_short = announced.minus(held) > SHORT.max(Nanos(announced.0 / 10));
+        (is_short && self.follows_nothing(position)).then_some((held, announced))
     }
 
     /// No segment follows whose start could show a hole.

@@ -266,3 +266,16 @@ fn ten_thousand_variants_are_too_many() {
     let output = sandbox.command(main, sandbox.output("out.mp4")).output().unwrap();
     assert_eq!(output.status.code(), Some(UNSUPPORTED), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_last_segment_that_is_shorter_than_announced_is_told_of() {
+    let sandbox = Sandbox::new();
+    copy_fixture("ts-h264-aac", &sandbox.input());
+    let last = sandbox.input().join("index2.ts");
+    let bytes = fs::read(&last).unwrap();
+    // Between two packets, where nothing of the structure shows it.
+    fs::write(&last, &bytes[..27 * 188]).unwrap();
+    let report = sandbox.merge(sandbox.input().join("index.m3u8"), "out.mp4", &[]);
+    let warnings = report["warnings"].as_array().unwrap();
+    assert!(warnings.iter().any(|w| w.as_str().unwrap().contains("of the announced 1.000 s")), "{warnings:?}");
+}

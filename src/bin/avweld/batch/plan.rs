@@ -85,7 +85,10 @@ pub(crate) fn plan(jobs: Vec<Listed>, file: &TextFile, layers: &Layers, shard: S
                 let label = label.unwrap_or_else(|| {
                     source::stem(&input).map_or_else(|| "output".to_owned(), |stem| stem.to_string_lossy().into_owned())
                 });
-                let output = outputs.find(&folder, &names::stem(&label), layers.extension(job.args.as_deref()));
+                let extension = layers.extension(job.args.as_deref());
+                // `lesson.mp4` is one, not `lesson.mp4.mp4`.
+                let name = label.strip_suffix(extension).and_then(|name| name.strip_suffix('.')).unwrap_or(&label);
+                let output = outputs.find(&folder, &names::stem(name), extension);
                 (label, output)
             }
         };

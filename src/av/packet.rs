@@ -48,6 +48,25 @@ impl Packet {
         if code < 0 { Err(no_memory()) } else { Ok(copy) }
     }
 
+    /// A packet like this one whose payload is put together from parts.
+    pub(crate) fn assembled<'a>(&self, parts: impl Iterator<Item = &'a [u8]> + Clone) -> Result<Self> {
+        let other = Self::new()?;
+        let bytes = c_int::try_from(parts.clone().map(<[u8]>::len).sum::<usize>()).map_err(|_| no_memory())?;
+        // SAFETY: both packets are valid, and copying properties leaves a payload as it is. The new payload has as many
+        // bytes as the parts.
+        unsafe {
+            if ffi::av_new_packet(other.0, bytes) < 0 || ffi::av_packet_copy_props(other.0, self.0) < 0 {
+                return Err(no_memory());
+            }
+            let mut to = (*other.0).data;
+            for part in parts {
+                std::ptr::copy_nonoverlapping(part.as_ptr(), to, part.len());
+                to = to.add(part.len());
+            }
+        }
+        Ok(other)
+    }
+
     pub(crate) fn stream(&self) -> usize {
         usize::try_from(self.get().stream_index).unwrap_or(0)
     }
@@ -101,6 +120,17 @@ impl Packet {
             // SAFETY: libav keeps `data` valid for `size` bytes as long as the packet lives.
             Ok(size @ 1..) if !packet.data.is_null() => unsafe { std::slice::from_raw_parts(packet.data, size) },
             _ => &[],
+        }
+    }
+
+    /// The payload of a packet that shares it with no other; `None` if it is shared.
+    pub(crate) fn data_mut(&mut self) -> Option<&mut [u8]> {
+        let packet = self.get_mut();
+        let size = usize::try_from(packet.size).ok()?;
+        // SAFETY: a buffer that nobody else refers to may be written; libav keeps `data` valid for `size` bytes.
+        unsafe {
+            let own = !packet.buf.is_null() && ffi::av_buffer_is_writable(packet.buf) == 1;
+            (own && !packet.data.is_null()).then(|| std::slice::from_raw_parts_mut(packet.data, size))
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use super::avc::Framing;
 use super::faststart;
 use super::sink::Sink;
 use super::track::{TrackPlan, check_format};
@@ -24,7 +25,7 @@ const INDEX_SHARE: u64 = 400;
 /// A file that is being written.
 pub(crate) struct OutputFile {
     muxer: Muxer<Sink, Writing>,
-    filters: Vec<Option<BitstreamFilter>>,
+    filters: Vec<Filter>,
     /// Each track's extradata.
     configurations: Vec<Vec<u8>>,
     /// Room left for `moov`; `None` where it may stay at the end.
@@ -75,11 +76,7 @@ impl OutputFile {
             muxer.reserve(bytes)?;
         }
         let muxer = muxer.write_header().map_err(|e| name_tracks(e, format, tracks))?;
-        let filter = |t: &TrackPlan| {
-            let needed = format != Format::Ts && is_adts(t);
-            needed.then(|| BitstreamFilter::adts_to_asc(&t.source)).transpose()
-        };
-        let filters = tracks.iter().map(filter).collect::<Result<_>>()?;
+        let filters = tracks.iter().map(|t| Filter::new(t, format)).collect::<Result<_>>()?;
         let configurations = tracks.iter().map(|t| t.parameters.extradata().to_vec()).collect();
         Ok(Self { muxer, filters, configurations, reserved })
     }
@@ -96,7 +93,8 @@ impl OutputFile {
         packet.set_times(pts, dts, duration);
         packet.set_stream(track);
         let Some(packet) = (match self.filters.get_mut(track) {
-            Some(Some(filter)) => filter.filter(packet)?,
+            Some(Filter::Adts(filter)) => filter.filter(packet)?,
+            Some(Filter::StartCodes(framing)) => Some(framing.frame(packet)?),
             _ => Some(packet),
         }) else {
             return Err(Error::new(ErrorKind::Media, "a packet holds nothing but a header"));
@@ -126,6 +124,24 @@ impl OutputFile {
             faststart::arrange(&file, reserved)?;
         }
         Ok(Written { file: Some(file) })
+    }
+}
+
+/// What a track's packets go through to be framed as the output's container frames them.
+enum Filter {
+    None,
+    Adts(BitstreamFilter),
+    StartCodes(Framing),
+}
+
+impl Filter {
+    fn new(track: &TrackPlan, format: Format) -> Result<Self> {
+        Ok(match format {
+            Format::Ts => Self::None,
+            _ if is_adts(track) => Self::Adts(BitstreamFilter::adts_to_asc(&track.source)?),
+            _ if track.start_codes => Self::StartCodes(Framing::default()),
+            _ => Self::None,
+        })
     }
 }
 

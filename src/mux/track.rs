@@ -1,5 +1,6 @@
 //! What becomes a track of the output.
 
+use super::avc;
 use crate::av::{BitstreamFilter, CodecId, MediaKind, Packet, Parameters, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Format;
@@ -21,6 +22,8 @@ pub(crate) struct TrackPlan {
     pub(crate) kind: MediaKind,
     /// As the output carries them.
     pub(crate) parameters: Parameters,
+    /// Packets come with start codes, and are written with lengths.
+    pub(super) start_codes: bool,
     /// As the input carries them: what later sessions must fit.
     pub(crate) source: Parameters,
     /// The input's time base.
@@ -45,10 +48,16 @@ impl TrackPlan {
         {
             parameters.set_extradata(extradata)?;
         }
+        let has_start_codes = format != Format::Ts && parameters.codec() == CodecId::H264;
+        let configuration = has_start_codes.then(|| avc::configuration(parameters.extradata())).flatten();
+        if let Some(record) = &configuration {
+            parameters.set_extradata(record)?;
+        }
         let language = role.language.as_ref().or(stream.language.as_ref());
         Ok(Self {
             kind: stream.parameters.kind(),
             parameters,
+            start_codes: configuration.is_some(),
             source: stream.parameters.try_clone()?,
             time_base: stream.time_base,
             frame_rate: stream.frame_rate,

@@ -174,7 +174,8 @@ pub use inspect::{InputInfo, Inspection, RenditionInfo, StreamInfo, VariantInfo,
 pub use job::Job;
 pub use options::{
     AddressPolicy, AudioChoice, Existing, Faststart, Format, HttpVersion, InsecureSegments, KeyOverride, Limits,
-    NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TlsVerification, VariantChoice,
+    NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TimeRange, TlsVerification,
+    VariantChoice,
 };
 pub use report::{Download, DroppedStream, Elapsed, Report, SegmentCounts, SubtitleReport, TrackReport};
 pub use service::{JobHandle, JobStatus, Service, ServiceBuilder};

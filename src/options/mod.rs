@@ -148,6 +148,15 @@ pub enum SubtitleChoice {
     Language(String),
 }
 
+/// A part of an input, on the clock that begins at 0 with its first segment: by its playlist's EXTINF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    /// Where it begins.
+    pub start: Duration,
+    /// Where it ends; `None`: with the input.
+    pub end: Option<Duration>,
+}
+
 /// A decryption key given by the user, in place of the playlist's.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct KeyOverride {
@@ -233,6 +242,8 @@ pub struct Options {
     pub audio: AudioChoice,
     /// Which subtitle renditions are written.
     pub subtitles: SubtitleChoice,
+    /// Take the segments only that lie in this range, wholly or in part; `None`: all. Needs a playlist's durations.
+    pub range: Option<TimeRange>,
     /// Key and IV in place of the playlist's.
     pub key: KeyOverride,
     /// How what is not local is fetched.
@@ -261,6 +272,7 @@ impl Default for Options {
             variant: VariantChoice::default(),
             audio: AudioChoice::default(),
             subtitles: SubtitleChoice::default(),
+            range: None,
             key: KeyOverride::default(),
             network: NetworkOptions::default(),
             merge_timeout: Duration::from_secs(600),

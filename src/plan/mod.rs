@@ -5,6 +5,7 @@
 
 mod files;
 mod playlists;
+mod range;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -62,6 +63,14 @@ pub(crate) struct Plan {
 
 /// Reads playlists and lists segments. Opens no media but for the first bytes of files in a folder.
 pub(crate) fn plan(input: &Input, options: &Options, purpose: Purpose, web: &Web) -> Result<Plan> {
+    let mut plan = read(input, options, purpose, web)?;
+    if let Some(range) = options.range {
+        range::cut(&mut plan, range)?;
+    }
+    Ok(plan)
+}
+
+fn read(input: &Input, options: &Options, purpose: Purpose, web: &Web) -> Result<Plan> {
     match input {
         Input::PlaylistText { text, base } => playlists::text(text, base, options, purpose, web),
         Input::Paths(paths) => match &paths[..] {

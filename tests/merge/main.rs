@@ -9,6 +9,7 @@ mod fixtures;
 mod golden;
 mod judge;
 mod output;
+mod range;
 mod sandbox;
 mod sealed;
 mod sessions;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use avweld::{AudioChoice, SubtitleChoice, VariantChoice};
+use avweld::{AudioChoice, SubtitleChoice, TimeRange, VariantChoice};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use serde::Deserialize;
@@ -289,6 +289,13 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "CHOICE", value_parser = values::subtitles)]
     #[serde(deserialize_with = "keys::subtitles")]
     pub(crate) subtitles: Option<SubtitleChoice>,
+
+    /// Take a part only, at segment borders: START-END in seconds or HH:MM:SS; either may be left out [default: all]
+    ///
+    /// Segments that lie in it, wholly or in part, are merged; times are those of the whole output, by the playlist.
+    #[arg(long, value_name = "START-END", allow_hyphen_values = true, value_parser = values::range)]
+    #[serde(deserialize_with = "keys::range")]
+    pub(crate) range: Option<TimeRange>,
 
     /// Decryption key in place of the playlist's: 32 hex digits, or a file of 16 bytes
     ///

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use avweld::{AudioChoice, Format, SubtitleChoice, VariantChoice};
+use avweld::{AudioChoice, Format, SubtitleChoice, TimeRange, VariantChoice};
 use bytesize::ByteSize;
 use serde::de::value::MapDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
@@ -99,6 +99,10 @@ pub(crate) fn audio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 
 pub(crate) fn subtitles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SubtitleChoice>, D::Error> {
     parsed(deserializer, values::subtitles)
+}
+
+pub(crate) fn range<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TimeRange>, D::Error> {
+    parsed(deserializer, values::range)
 }
 
 pub(crate) fn iv<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 16]>, D::Error> {

@@ -179,7 +179,7 @@ mod tests {
     fn every_option_reaches_the_library() {
         let options = parsed(
             "avweld merge a.ts -f ts -y --no-faststart --temp-dir t --keep-temp --on-gap skip --on-discontinuity split \
-             --on-change fail --variant 720p --audio de --subtitles all --iv 1 --key 00000000000000000000000000000001 --allow-path p",
+             --on-change fail --variant 720p --audio de --subtitles all --iv 1 --key 00000000000000000000000000000001 --allow-path p --range 1-2",
         );
         assert_eq!(options.format, Some(avweld::Format::Ts));
         assert_eq!(options.existing, Existing::Overwrite);
@@ -194,6 +194,10 @@ mod tests {
         assert_eq!(options.key.key, options.key.iv);
         assert_eq!(options.key.iv.map(|iv| iv[15]), Some(1));
         assert_eq!(options.allow_paths, [PathBuf::from("p")]);
+        assert_eq!(
+            options.range.map(|r| (r.start, r.end)),
+            Some((Duration::from_secs(1), Some(Duration::from_secs(2))))
+        );
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(crate) fn apply(args: &SourceArgs, options: &mut Options) -> Result<()> {
     set(&mut options.variant, args.variant.clone());
     set(&mut options.audio, args.audio.clone());
     set(&mut options.subtitles, args.subtitles.clone());
+    set(&mut options.range, args.range.map(Some));
     if let Some(given) = &args.key {
         options.key.key = Some(key(given)?);
     }

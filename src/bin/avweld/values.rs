@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use avweld::{AddressPolicy, AudioChoice, Format, OnChange, OnDiscontinuity, OnGap, SubtitleChoice, VariantChoice};
+use avweld::{
+    AddressPolicy, AudioChoice, Format, OnChange, OnDiscontinuity, OnGap, SubtitleChoice, TimeRange, VariantChoice,
+};
 use bytesize::ByteSize;
 use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
@@ -167,6 +169,31 @@ fn is_language(text: &str) -> bool {
     text.split('-').all(subtag) && text.split('-').next().is_some_and(|s| s.bytes().all(|b| b.is_ascii_alphabetic()))
 }
 
+/// `START-END`, each in seconds or as a clock shows it; either may be missing.
+pub(crate) fn range(text: &str) -> Result<TimeRange, String> {
+    let parse = || {
+        let (start, end) = text.split_once('-').filter(|halves| *halves != ("", ""))?;
+        let time = |text: &str| if text.is_empty() { Some(None) } else { clock(text).map(Some) };
+        let (start, end) = (time(start)?.unwrap_or_default(), time(end)?);
+        end.is_none_or(|end| end > start).then_some(TimeRange { start, end })
+    };
+    parse()
+        .ok_or_else(|| "give START-END, such as 90-120, 00:01:30-00:02:00 or 90-, the end behind the start".to_owned())
+}
+
+/// Seconds, `MM:SS` or `HH:MM:SS`, with a fraction or without.
+fn clock(text: &str) -> Option<Duration> {
+    let mut total = 0.0;
+    for (n, part) in text.split(':').enumerate() {
+        let value: f64 = part.bytes().all(|b| b.is_ascii_digit() || b == b'.').then(|| part.parse().ok())??;
+        if n > 2 || n > 0 && value >= 60.0 {
+            return None;
+        }
+        total = total * 60.0 + value;
+    }
+    (total <= MOST_SECONDS).then(|| Duration::from_secs_f64(total))
+}
+
 /// Up to 32 hex digits, `0x` before them or not, padded with zeros on the left.
 pub(crate) fn iv(text: &str) -> Result<[u8; 16], String> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
@@ -271,6 +298,20 @@ mod tests {
         assert_eq!(subtitles("none"), Ok(SubtitleChoice::None));
         assert_eq!(subtitles("en"), Ok(SubtitleChoice::Language("en".into())));
         assert!(subtitles("en us").is_err());
+    }
+
+    #[test]
+    fn ranges_are_seconds_or_clock_times() {
+        let of = |start, end: Option<u64>| {
+            Ok(TimeRange { start: Duration::from_millis(start), end: end.map(Duration::from_millis) })
+        };
+        assert_eq!(range("90-120"), of(90_000, Some(120_000)));
+        assert_eq!(range("1:30-00:02:00.5"), of(90_000, Some(120_500)));
+        assert_eq!(range("01:00:00-"), of(3_600_000, None));
+        assert_eq!(range("-10.25"), of(0, Some(10_250)));
+        for bad in ["", "-", "90", "2-1", "1-1", "1:60-", "1:2:3:4-", "a-b", "1--2", "1e3-", "-1-2", ":-", "inf-"] {
+            assert!(range(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

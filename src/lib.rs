@@ -173,7 +173,7 @@ pub use input::{Input, Output};
 pub use inspect::{InputInfo, Inspection, RenditionInfo, StreamInfo, VariantInfo, inspect};
 pub use job::Job;
 pub use options::{
-    AddressPolicy, AudioChoice, Existing, Faststart, Format, HttpVersion, InsecureSegments, KeyOverride, Limits,
+    AddressPolicy, AudioChoice, Existing, Faststart, Format, Fsync, HttpVersion, InsecureSegments, KeyOverride, Limits,
     NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TimeRange, TlsVerification,
     VariantChoice,
 };

@@ -112,7 +112,7 @@ impl Job {
         let format = self.format()?;
         let mut tell = Teller::new(self.label(), self.observer.clone());
         let mut target = match self.output {
-            Output::Path(path) => Target::Files(PartFiles::prepare(path, self.options.existing)?),
+            Output::Path(path) => Target::Files(PartFiles::prepare(path, self.options.existing, self.options.fsync)?),
             Output::Writer(writer) => Target::Stream(Some(writer)),
         };
         let origin = self.input.url();

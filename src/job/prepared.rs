@@ -252,7 +252,7 @@ impl Target {
 
     fn sink(&mut self, n: usize) -> Result<Sink> {
         match self {
-            Self::Files(files) => files.create(n).map(Sink::file),
+            Self::Files(files) => files.create(n),
             Self::Stream(stream) => stream.take().map(Sink::Stream).ok_or_else(|| {
                 Error::new(ErrorKind::Unsupported, format!("file {n} cannot follow another in one stream"))
                     .with_hint("write to a file with -o")

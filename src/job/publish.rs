@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::Existing;
+use crate::mux::Sink;
+use crate::options::{Existing, Fsync};
 
 /// The files of a job, under temporary names in the folder of their target. Dropped, they are gone.
 pub(crate) struct PartFiles {
     target: PathBuf,
     existing: Existing,
+    fsync: Fsync,
     parts: Vec<NamedTempFile>,
     /// What stands beside the parts, with its final path.
     beside: Vec<(NamedTempFile, PathBuf)>,
@@ -22,7 +24,7 @@ pub(crate) struct PartFiles {
 
 impl PartFiles {
     /// Refuses a target that exists or cannot be made, before anything is read.
-    pub(crate) fn prepare(target: PathBuf, existing: Existing) -> Result<Self> {
+    pub(crate) fn prepare(target: PathBuf, existing: Existing, fsync: Fsync) -> Result<Self> {
         let folder = folder_of(&target);
         if target.file_name().is_none() || target.is_dir() {
             return Err(Error::new(ErrorKind::CannotCreate, format!("{} is a folder", target.display()))
@@ -33,7 +35,7 @@ impl PartFiles {
             return Err(Error::new(ErrorKind::CannotCreate, message).with_hint("create the folder first"));
         }
         let prefix = ".avweld-".to_owned();
-        let this = Self { target, existing, parts: Vec::new(), beside: Vec::new(), prefix };
+        let this = Self { target, existing, fsync, parts: Vec::new(), beside: Vec::new(), prefix };
         this.refuse_existing(&this.target)?;
         Ok(this)
     }
@@ -58,12 +60,12 @@ impl PartFiles {
     }
 
     /// The n-th part file, opened for writing. Those that had this number or a higher one are removed.
-    pub(crate) fn create(&mut self, n: usize) -> Result<File> {
+    pub(crate) fn create(&mut self, n: usize) -> Result<Sink> {
         self.parts.truncate(n);
         let part = self.temporary()?;
         let file = part.as_file().try_clone().map_err(|e| cannot_create(&self.target, e))?;
         self.parts.push(part);
-        Ok(file)
+        Ok(Sink::file(file, self.fsync))
     }
 
     fn temporary(&self) -> Result<NamedTempFile> {
@@ -94,8 +96,8 @@ impl PartFiles {
 
     /// Gives the parts their final names; what was there before is replaced in one step, or refused.
     ///
-    /// All data is on disk before the first name appears, and the names are when this returns. The parts come
-    /// last; where one of several names fails, those that were new are taken back.
+    /// With [`Fsync::On`] all data is on disk before the first name appears, and the names are when this returns.
+    /// The parts come last; where one of several names fails, those that were new are taken back.
     pub(crate) fn publish(&mut self) -> Result<()> {
         let targets = self.targets();
         let folder = folder_of(&self.target).to_owned();
@@ -105,7 +107,7 @@ impl PartFiles {
         for (_, target) in &files {
             refuse_existing(target, existing)?;
         }
-        for (file, _) in &files {
+        for (file, _) in files.iter().filter(|_| self.fsync == Fsync::On) {
             file.as_file().sync_all().map_err(|e| Error::io("cannot write the output to disk", e))?;
         }
         let mut published: Vec<PathBuf> = Vec::new();
@@ -125,6 +127,9 @@ impl PartFiles {
                 });
             }
             published.push(target);
+        }
+        if self.fsync == Fsync::Off {
+            return Ok(());
         }
         // Without this the name itself may be lost with the power.
         File::open(&folder)

@@ -6,24 +6,29 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use super::write_back::WriteBack;
 use crate::av::{Reader, Writer};
 use crate::error::{Error, Result};
+use crate::options::Fsync;
 
 /// The bytes' destination.
 pub(crate) enum Sink {
-    File(File, WriteBack),
+    /// With what brings it to disk while it is written, where that is wanted.
+    File(File, Option<WriteBack>),
     Stream(Box<dyn Write + Send>),
 }
 
 impl Sink {
     /// A file that can seek.
-    pub(crate) fn file(file: File) -> Self {
-        Self::File(file, WriteBack::default())
+    pub(crate) fn file(file: File, fsync: Fsync) -> Self {
+        Self::File(file, (fsync == Fsync::On).then(WriteBack::default))
     }
 }
 
 impl Writer for Sink {
     fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
-            Self::File(file, follow) => file.write_all(bytes).and_then(|()| follow.wrote(file, bytes.len())),
+            Self::File(file, follow) => file.write_all(bytes).and_then(|()| match follow {
+                Some(follow) => follow.wrote(file, bytes.len()),
+                None => Ok(()),
+            }),
             Self::Stream(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
         }
         .map_err(|e| Error::io("cannot write the output", e))

@@ -103,6 +103,16 @@ pub enum Faststart {
     Off,
 }
 
+/// Whether an output is on disk before it gets its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fsync {
+    /// It is, and its name too when the job ends: a machine that loses power loses no output that was there.
+    #[default]
+    On,
+    /// The system brings it there when it likes, as with most programs: a job ends sooner on a slow disk.
+    Off,
+}
+
 /// Which variant of a multivariant playlist is merged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum VariantChoice {
@@ -236,6 +246,8 @@ pub struct Options {
     pub on_change: OnChange,
     /// Where `moov` stands.
     pub faststart: Faststart,
+    /// Whether the output is on disk before it gets its name.
+    pub fsync: Fsync,
     /// Which variant is merged.
     pub variant: VariantChoice,
     /// Which audio renditions are merged in.
@@ -269,6 +281,7 @@ impl Default for Options {
             on_discontinuity: OnDiscontinuity::default(),
             on_change: OnChange::default(),
             faststart: Faststart::default(),
+            fsync: Fsync::default(),
             variant: VariantChoice::default(),
             audio: AudioChoice::default(),
             subtitles: SubtitleChoice::default(),

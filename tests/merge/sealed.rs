@@ -195,3 +195,23 @@ fn a_signal_cancels_and_leaves_nothing() {
         assert_eq!(names(&sandbox.temp()), [""; 0]);
     }
 }
+
+#[test]
+fn an_output_is_brought_to_disk_before_it_gets_its_name_unless_that_is_not_wanted() {
+    let syncs = |arguments: &[&str]| {
+        let sandbox = Sandbox::new();
+        let trace = sandbox.output("trace");
+        let mut command = Command::new("strace");
+        command.args(["-f", "-e", "trace=fsync,fdatasync,rename,renameat2,link,linkat", "-o"]).arg(&trace);
+        command.arg(AVWELD);
+        sandbox.arguments(&mut command, fixture("ts-h264-aac").join("index.m3u8"), sandbox.output("out.mp4"));
+        let output = command.args(arguments).output().expect("strace runs; `make deps` installs it");
+        assert_eq!(report(&output)["status"], "ok");
+        let trace = std::fs::read_to_string(trace).unwrap();
+        let calls: Vec<&str> =
+            trace.lines().filter_map(|l| l.split_whitespace().nth(1)?.split_once('(')).map(|c| c.0).collect();
+        calls.iter().map(|call| call.contains("sync")).collect::<Vec<bool>>()
+    };
+    assert_eq!(syncs(&[]), [true, false, true], "file, name, folder");
+    assert_eq!(syncs(&["--no-fsync"]), [false]);
+}

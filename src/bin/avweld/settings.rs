@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use avweld::{Existing, Faststart, Format, Options, Proxies, Result};
+use avweld::{Existing, Faststart, Format, Fsync, Options, Proxies, Result};
 use bytesize::ByteSize;
 use clap::{ArgAction, Args, ValueHint};
 use serde::Deserialize;
@@ -57,6 +57,11 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, help_heading = "Output")]
     #[arg(default_missing_value = "true", hide_possible_values = true)]
     pub(crate) no_faststart: Option<bool>,
+
+    /// Do not wait until the output is on disk: sooner done on a slow disk, and lost where power is
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, help_heading = "Output")]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) no_fsync: Option<bool>,
 
     /// Where temporary files are made [default: the system's temporary folder]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -198,6 +203,7 @@ impl OutputArgs {
         if self.temp_dir.is_some() {
             options.temp_dir.clone_from(&self.temp_dir);
         }
+        set(&mut options.fsync, self.no_fsync.map(|off| if off { Fsync::Off } else { Fsync::On }));
         set(&mut options.faststart, self.no_faststart.map(|off| if off { Faststart::Off } else { Faststart::On }));
         set(&mut options.keep_temp, self.keep_temp);
         set(&mut options.on_gap, self.on_gap.map(Into::into));

@@ -183,24 +183,24 @@ fn noise(length: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    // No `use`: the benches have this file too, and no tests in it.
 
     #[test]
     fn timestamps_are_written_as_the_sample_has_them() {
         // 133200, as in the fixture's first PES header.
-        assert_eq!(timestamp(3, 133_200), [0x31, 0x00, 0x09, 0x10, 0xa1]);
-        assert_eq!(timestamp(2, (1 << 33) - 1), [0x2f, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(super::timestamp(3, 133_200), [0x31, 0x00, 0x09, 0x10, 0xa1]);
+        assert_eq!(super::timestamp(2, (1 << 33) - 1), [0x2f, 0xff, 0xff, 0xff, 0xff]);
     }
 
     #[test]
     fn packets_are_whole_and_counted_without_a_gap_across_segments() {
-        let mut generator = Generator::new().expect("the sample");
+        let mut generator = super::Generator::new().expect("the sample");
         let mut last = [None; 8192];
         for _ in 0..2 {
             let segment = generator.segment();
-            let (packets, rest) = segment.as_chunks::<PACKET>();
+            let (packets, rest) = segment.as_chunks::<super::PACKET>();
             assert!(rest.is_empty());
-            assert!(segment.len().abs_diff(SEGMENT_BYTES as usize) < 60_000, "{} bytes", segment.len());
+            assert!(segment.len().abs_diff(super::SEGMENT_BYTES as usize) < 60_000, "{} bytes", segment.len());
             for packet in packets {
                 assert_eq!(packet[0], 0x47);
                 let pid = usize::from(u16::from_be_bytes([packet[1] & 0x1f, packet[2]]));
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn noise_has_zeros_and_never_a_start_code() {
-        let noise = noise(100_000);
+        let noise = super::noise(100_000);
         assert!(noise.iter().filter(|byte| **byte == 0).count() > 200);
         assert!(!noise.windows(2).any(|pair| pair == [0, 0]));
     }

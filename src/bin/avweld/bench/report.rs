@@ -118,14 +118,18 @@ impl Row {
             megabytes(self.merge.bytes),
             format!("{median:.3}"),
             format!("{min:.3}-{max:.3}"),
-            format!("{:.0}", self.merge.mb_per_s),
-            format!("{:.0}", self.copy.mb_per_s),
+            rate(self.merge.mb_per_s),
+            rate(self.copy.mb_per_s),
             format!("{:.2}", self.ratio_to_copy),
             or_dash(self.peak_memory_bytes.map(|bytes| format!("{:.0}", bytes as f64 / f64::from(1 << 20)))),
             or_dash(self.cpu_s.map(|cpu| format!("{:.2}", cpu.user))),
             or_dash(self.cpu_s.map(|cpu| format!("{:.2}", cpu.system))),
         ]
     }
+}
+
+fn rate(mb_per_s: f64) -> String {
+    if mb_per_s < 10.0 { format!("{mb_per_s:.1}") } else { format!("{mb_per_s:.0}") }
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -124,23 +124,23 @@ fn frames(mut bytes: &[u8]) -> Vec<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    // No `use`: the benches have this file too, and no tests in it.
 
     #[test]
     fn the_sample_is_a_second_that_begins_with_a_key_frame() {
-        let sample = Sample::take_apart().expect("the sample");
+        let sample = super::Sample::take_apart().expect("the sample");
         assert_eq!((sample.pictures.len(), sample.sounds.len()), (25, 45));
         let key = |unit: &[u8]| unit.windows(4).any(|w| w[..3] == [0, 0, 1] && w[3] & 31 == 5);
         let keys: Vec<bool> = sample.pictures.iter().map(|(unit, _)| key(unit)).collect();
         assert!(keys[0] && !keys[1..].contains(&true), "{keys:?}");
-        assert!(sample.pictures.iter().all(|(_, delay)| *delay == 2 * PICTURE_TICKS));
+        assert!(sample.pictures.iter().all(|(_, delay)| *delay == 2 * super::PICTURE_TICKS));
         assert!(sample.sounds.iter().all(|frame| frame[..2] == [0xff, 0xf1]));
     }
 
     #[test]
     fn what_is_cut_short_is_refused_without_a_panic() {
-        for length in [0, 1, PACKET, 2 * PACKET, 2 * PACKET + 100] {
-            assert!(Sample::of(&SAMPLE[..length]).is_none(), "{length} bytes");
+        for length in [0, 1, super::PACKET, 2 * super::PACKET, 2 * super::PACKET + 100] {
+            assert!(super::Sample::of(&super::SAMPLE[..length]).is_none(), "{length} bytes");
         }
     }
 }

@@ -198,7 +198,7 @@ mod tests {
         let mut last = [None; 8192];
         for _ in 0..2 {
             let segment = generator.segment();
-            let (packets, rest) = segment.as_chunks::<super::PACKET>();
+            let (packets, rest) = segment.as_chunks::<{ super::PACKET }>();
             assert!(rest.is_empty());
             assert!(segment.len().abs_diff(super::SEGMENT_BYTES as usize) < 60_000, "{} bytes", segment.len());
             for packet in packets {

@@ -20,14 +20,14 @@ test: deps ## Run all tests
 
 lint: deps ## Check formatting, lints, layering, documentation and licences
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
 	cargo check --locked --lib --no-default-features
 	cargo test --locked --test layering
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --lib
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo 'cargo-deny is not installed: licences and advisories were not checked'; fi
 
 bench: deps ## Measure merging
-	cargo bench --locked
+	cargo bench --locked --features bench
 
 fixtures: ## Make fixtures/ again (needs the ffmpeg command, openssl and python3)
 	bash fixtures/make.sh

@@ -161,6 +161,8 @@ mod plan;
 mod playlist;
 mod report;
 mod service;
+#[cfg(feature = "bench")]
+mod stages;
 mod subtitle;
 mod time;
 mod timeline;
@@ -179,6 +181,9 @@ pub use options::{
 };
 pub use report::{Download, DroppedStream, Elapsed, Report, SegmentCounts, SubtitleReport, TrackReport};
 pub use service::{JobHandle, JobStatus, Service, ServiceBuilder};
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use stages::Stages;
 
 /// libav's versions as this program runs with them, each with its library's name: libavformat, libavcodec, libavutil.
 pub fn libav_versions() -> [(&'static str, String); 3] {

@@ -58,10 +58,10 @@ fn versions() -> Result<()> {
 fn help_is_data_and_names_every_command() -> Result<()> {
     let help = run(["--help"])?;
     assert_eq!(help.status.code(), Some(0));
-    for word in ["merge", "batch", "inspect", "completions", "man", "Examples:", "Exit codes:"] {
+    for word in ["merge", "batch", "inspect", "bench", "completions", "man", "Examples:", "Exit codes:"] {
         assert!(stdout(&help).contains(word), "{word}");
     }
-    for command in ["merge", "batch", "inspect", "completions", "man"] {
+    for command in ["merge", "batch", "inspect", "bench", "completions", "man"] {
         let help = run([command, "--help"])?;
         assert_eq!((help.status.code(), stderr(&help)), (Some(0), String::new()), "{command}");
         assert!(stdout(&help).lines().all(|line| line.chars().count() <= 100), "{command}");

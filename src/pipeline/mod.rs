@@ -7,10 +7,14 @@
 mod audit;
 mod part;
 mod source;
+#[cfg(feature = "bench")]
+mod stages;
 mod tell;
 
 pub(crate) use part::Part;
 pub(crate) use source::PlannedInput;
+#[cfg(feature = "bench")]
+pub(crate) use stages::Stages;
 pub(crate) use tell::Teller;
 
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 use crate::tokens::{Token, matches, names_below, test_items, tokens};
 
 /// The layer of each module at the top of the tree; a module uses strictly lower ones.
-const LAYERS: [(&str, u8); 24] = [
+const LAYERS: [(&str, u8); 25] = [
     ("error", 0),
     ("time", 1),
     ("cancel", 1),
@@ -25,6 +25,7 @@ const LAYERS: [(&str, u8); 24] = [
     ("plan", 7),
     ("job", 8),
     ("inspect", 8),
+    ("stages", 8),
     ("service", 9),
     (LIB, 10),
     (BIN, 11),

@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use serde::Deserialize;
 
 use crate::batch::shard::Shard;
+use crate::bench::BenchArgs;
 use crate::keys;
 use crate::network::NetworkArgs;
 use crate::settings::{JobArgs, MessageArgs, ServiceArgs};
@@ -26,6 +27,7 @@ Examples:
   avweld merge index.m3u8 -o lesson.mp4
   avweld batch jobs.toml --output-dir out
   avweld inspect master.m3u8
+  avweld bench
 
 'avweld help merge' tells all options of a merge.";
 
@@ -36,6 +38,7 @@ Examples:
   avweld merge https://example.com/v/index.m3u8 -H 'Authorization: Bearer …' -o film.mp4
   avweld batch jobs.toml --output-dir out
   avweld inspect master.m3u8
+  avweld bench
 
 Exit codes:
     0  done, or skipped because the output exists
@@ -110,6 +113,19 @@ Examples:
   avweld inspect https://example.com/v/master.m3u8
   avweld inspect index.m3u8 --json | jq .inputs[0].segments";
 
+const BENCH_HELP: &str = "\
+Examples:
+  avweld bench
+  avweld bench --size 1G --temp-dir /var/tmp --plot throughput.svg
+  avweld bench index.m3u8 --only merge,http --json
+
+Merges and plain copies of the same bytes are run in turn, each without output of the one before. A
+copy reads all segments, writes one file and brings it to disk as a merge does; of an input that was
+given, what one merge made of it is copied. x copy tells how many times as long as a copy a merge
+takes for a byte of input. MB are millions of bytes, MiB 1048576 bytes; memory and seconds of the
+processor are those of this process, with what it kept of earlier measurements and, over HTTP, with
+the server in it.";
+
 const COMPLETIONS_HELP: &str = "\
 Examples:
   avweld completions bash > ~/.local/share/bash-completion/completions/avweld
@@ -147,6 +163,12 @@ pub(crate) enum Command {
     /// Reads the playlists, and of the media the first segment of each sequence.
     #[command(after_help = INSPECT_HELP)]
     Inspect(Box<InspectArgs>),
+    /// Measure how fast this machine merges, against a plain copy
+    ///
+    /// Makes its own input, or takes yours, and measures one long merge, many small ones, several at once,
+    /// and one by HTTP from 127.0.0.1. Starts no other program, and takes away all that it wrote.
+    #[command(after_help = BENCH_HELP)]
+    Bench(Box<BenchArgs>),
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_HELP)]
     Completions {
@@ -340,6 +362,7 @@ impl Command {
             Self::Merge(args) => Some(&args.config),
             Self::Batch(args) => Some(&args.config),
             Self::Inspect(args) => Some(&args.config),
+            Self::Bench(args) => Some(&args.config),
             Self::Completions { .. } | Self::Man => None,
         }
     }
@@ -350,6 +373,7 @@ impl Command {
             Self::Merge(args) => Some(&args.messages),
             Self::Batch(args) => Some(&args.messages),
             Self::Inspect(args) => Some(&args.messages),
+            Self::Bench(args) => Some(&args.messages),
             Self::Completions { .. } | Self::Man => None,
         }
     }

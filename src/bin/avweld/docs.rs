@@ -67,9 +67,15 @@ mod tests {
     #[test]
     fn the_man_page_has_every_command_and_option() {
         let page = String::from_utf8(render().expect("a page")).expect("UTF-8");
-        for needle in
-            [".TH avweld 1", "AVWELD MERGE", "AVWELD INSPECT", "on\\-discontinuity", "Exit codes", "AVWELD MAN"]
-        {
+        for needle in [
+            ".TH avweld 1",
+            "AVWELD MERGE",
+            "AVWELD INSPECT",
+            "AVWELD BENCH",
+            "on\\-discontinuity",
+            "Exit codes",
+            "AVWELD MAN",
+        ] {
             assert!(page.contains(needle), "{needle} is missing in:\n{page}");
         }
     }

@@ -4,6 +4,7 @@
 
 mod args;
 mod batch;
+mod bench;
 mod config;
 mod docs;
 mod existing;
@@ -62,6 +63,7 @@ fn dispatch(command: &Command, config: &Config, messages: Messages, watch: &Watc
         Command::Merge(args) => merge::run(args, config, messages, watch)?,
         Command::Batch(args) => return batch::run(args, config, watch),
         Command::Inspect(args) => inspect::run(args, config, messages)?,
+        Command::Bench(args) => bench::run(args, config, messages, watch)?,
         Command::Completions { shell } => docs::completions(*shell)?,
         Command::Man => docs::man()?,
     }

@@ -43,13 +43,24 @@ fn report(output: &Output) -> Result<Value> {
 }
 
 #[test]
-fn versions() -> Result<()> {
-    let short = run(["-V"])?;
-    assert_eq!(stdout(&short), concat!("avweld ", env!("CARGO_PKG_VERSION"), "\n"));
-    let long = stdout(&run(["--version"])?);
-    assert!(long.starts_with(&stdout(&short)), "{long}");
-    for library in ["\nlibavformat ", "\nlibavcodec ", "\nlibavutil "] {
-        assert!(long.contains(library), "{long}");
+fn the_version_is_one_line_and_verbose_tells_libav_and_licences() -> Result<()> {
+    let line = concat!("avweld ", env!("CARGO_PKG_VERSION"), "\n");
+    for arguments in [["-V"], ["--version"]] {
+        assert_eq!(stdout(&run(arguments)?), line, "{arguments:?}");
+    }
+    for arguments in [&["--version", "-v"][..], &["-v", "--version"], &["-Vv"], &["--version", "--verbose"]] {
+        let long = stdout(&run(arguments)?);
+        assert!(long.starts_with(line), "{arguments:?}: {long}");
+        for needle in [
+            "\nlibavformat ",
+            "\nlibavcodec ",
+            "\nlibavutil ",
+            "\nlibav's configuration: --",
+            "GPL version",
+            "MIT License",
+        ] {
+            assert!(long.contains(needle), "{arguments:?}: no {needle:?} in {long}");
+        }
     }
     Ok(())
 }
@@ -73,6 +84,7 @@ fn help_is_data_and_names_every_command() -> Result<()> {
 fn usage_errors_exit_with_2_and_print_no_data() -> Result<()> {
     let calls: &[&[&str]] = &[
         &[],
+        &["-v"],
         &["frobnicate"],
         &["merge"],
         &["merge", "a.ts", "--frobnicate"],

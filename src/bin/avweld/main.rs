@@ -34,6 +34,10 @@ use crate::config::Config;
 use crate::settings::Messages;
 use crate::signals::Watch;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // A panic has printed itself; what is left is to end with the code for a fault of ours, not with Rust's 101.

@@ -1,11 +1,11 @@
 # Everything a newcomer needs: make demo, make test. `make help` lists the rest.
 .POSIX:
-.PHONY: help deps demo test lint bench fixtures
+.PHONY: help deps demo test lint bench fixtures release musl deb test-release
 
 DEMO = demo/fmp4-separate-audio.mp4
 
 help: ## This list
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 deps: ## Install what is missing: libav's headers, pkg-config, libclang, ffprobe, strace, nginx, openssl
 	@sh scripts/deps.sh
@@ -31,3 +31,15 @@ bench: deps ## Measure merging
 
 fixtures: ## Make fixtures/ again (needs the ffmpeg command, openssl and python3)
 	bash fixtures/make.sh
+
+release: ## Build dist/avweld, one file with libav in it (Debian; brings libav's source with apt)
+	sh scripts/release/build.sh
+
+musl: ## The same with musl for its C library: dist/avweld-musl
+	sh scripts/release/build.sh x86_64-unknown-linux-musl
+
+deb: release ## Build dist/*.deb of the release (needs cargo-deb)
+	sh scripts/release/deb.sh
+
+test-release: release ## Run the command's tests against dist/avweld, and those of the library with its libav
+	sh scripts/release/test.sh

@@ -3,6 +3,8 @@
 //! ffmpeg-sys-next looks too, and where it finds none Cargo ordinarily stops there, without package names: those are
 //! here for `cargo build --keep-going`, in the README, and in `make deps`, which installs them.
 
+use std::path::PathBuf;
+
 const MISSING: [&str; 5] = [
     "libav was not found: install its headers, pkg-config and libclang, or run `make deps`",
     "apt: libavformat-dev libavcodec-dev libavutil-dev pkg-config clang libclang-dev",
@@ -14,6 +16,7 @@ const MISSING: [&str; 5] = [
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(stream_side_data)");
+    notices();
     // docs.rs has no libav of ours to find; with FFMPEG_DIR, pkg-config is not asked at all.
     for name in ["DOCS_RS", "FFMPEG_DIR"] {
         println!("cargo::rerun-if-env-changed={name}");
@@ -35,4 +38,18 @@ fn main() {
             println!("cargo::error=pkg-config: {}", error.to_string().replace('\n', " "));
         }
     }
+}
+
+/// The licences of what a release links in, from the file that `AVWELD_NOTICES` names; elsewhere an empty file.
+fn notices() {
+    println!("cargo::rerun-if-env-changed=AVWELD_NOTICES");
+    let text = match std::env::var_os("AVWELD_NOTICES").map(PathBuf::from) {
+        Some(path) => {
+            println!("cargo::rerun-if-changed={}", path.display());
+            std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+        }
+        None => Vec::new(),
+    };
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("Cargo sets OUT_DIR")).join("notices.txt");
+    std::fs::write(&out, text).unwrap_or_else(|e| panic!("{}: {e}", out.display()));
 }

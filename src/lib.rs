@@ -194,3 +194,13 @@ pub fn libav_versions() -> [(&'static str, String); 3] {
         ("libavutil", show(ffmpeg_next::util::version())),
     ]
 }
+
+/// The options with which the libav that runs was configured, as one line.
+pub fn libav_configuration() -> &'static str {
+    ffmpeg_next::util::configuration()
+}
+
+/// The licence of the libav that runs, as it follows from its configuration: `LGPL version 2.1 or later`.
+pub fn libav_licence() -> &'static str {
+    ffmpeg_next::util::license()
+}

@@ -12,8 +12,14 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+/// The command under test: what was built with the tests, or a release that `AVWELD_BIN` named when they were built.
+const AVWELD: &str = match option_env!("AVWELD_BIN") {
+    Some(path) => path,
+    None => env!("CARGO_BIN_EXE_avweld"),
+};
+
 fn avweld() -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("avweld"));
+    let mut command = Command::new(AVWELD);
     // Whoever runs the tests may have a config of their own.
     command.stdin(Stdio::null()).env("XDG_CONFIG_HOME", "/nonexistent");
     command
@@ -43,13 +49,24 @@ fn report(output: &Output) -> Result<Value> {
 }
 
 #[test]
-fn versions() -> Result<()> {
-    let short = run(["-V"])?;
-    assert_eq!(stdout(&short), concat!("avweld ", env!("CARGO_PKG_VERSION"), "\n"));
-    let long = stdout(&run(["--version"])?);
-    assert!(long.starts_with(&stdout(&short)), "{long}");
-    for library in ["\nlibavformat ", "\nlibavcodec ", "\nlibavutil "] {
-        assert!(long.contains(library), "{long}");
+fn the_version_is_one_line_and_verbose_tells_libav_and_licences() -> Result<()> {
+    let line = concat!("avweld ", env!("CARGO_PKG_VERSION"), "\n");
+    for arguments in [["-V"], ["--version"]] {
+        assert_eq!(stdout(&run(arguments)?), line, "{arguments:?}");
+    }
+    for arguments in [&["--version", "-v"][..], &["-v", "--version"], &["-Vv"], &["--version", "--verbose"]] {
+        let long = stdout(&run(arguments)?);
+        assert!(long.starts_with(line), "{arguments:?}: {long}");
+        for needle in [
+            "\nlibavformat ",
+            "\nlibavcodec ",
+            "\nlibavutil ",
+            "\nlibav's configuration: --",
+            "GPL version",
+            "MIT License",
+        ] {
+            assert!(long.contains(needle), "{arguments:?}: no {needle:?} in {long}");
+        }
     }
     Ok(())
 }
@@ -73,6 +90,7 @@ fn help_is_data_and_names_every_command() -> Result<()> {
 fn usage_errors_exit_with_2_and_print_no_data() -> Result<()> {
     let calls: &[&[&str]] = &[
         &[],
+        &["-v"],
         &["frobnicate"],
         &["merge"],
         &["merge", "a.ts", "--frobnicate"],
@@ -259,8 +277,7 @@ fn standard_output_that_is_full_is_an_error() -> Result<()> {
 fn a_file_size_limit_is_an_error_and_not_the_end() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let script = "ulimit -f 1; exec \"$0\" man > page";
-    let avweld = assert_cmd::cargo::cargo_bin!("avweld");
-    let output = Command::new("sh").current_dir(folder.path()).args(["-c", script]).arg(avweld).output()?;
+    let output = Command::new("sh").current_dir(folder.path()).args(["-c", script]).arg(AVWELD).output()?;
     assert_eq!(output.status.code(), Some(74), "{}", stderr(&output));
     assert!(stderr(&output).contains("cannot write to standard output: file too large"), "{}", stderr(&output));
     Ok(())

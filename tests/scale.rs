@@ -19,11 +19,17 @@ fn is_heavy() -> bool {
     std::env::var_os("AVWELD_HEAVY").is_some()
 }
 
+/// The command under test: what was built with the tests, or a release that `AVWELD_BIN` named when they were built.
+const AVWELD: &str = match option_env!("AVWELD_BIN") {
+    Some(path) => path,
+    None => env!("CARGO_BIN_EXE_avweld"),
+};
+
 /// `avweld` with at most so many open files.
 fn avweld(folder: &Path, open_files: u32) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")]);
-    command.arg(assert_cmd::cargo::cargo_bin!("avweld"));
+    command.arg(AVWELD);
     for name in ["JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID"] {
         command.env_remove(name);
     }

@@ -8,8 +8,11 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The command under test.
-pub(crate) const AVWELD: &str = env!("CARGO_BIN_EXE_avweld");
+/// The command under test: what was built with the tests, or a release that `AVWELD_BIN` named when they were built.
+pub(crate) const AVWELD: &str = match option_env!("AVWELD_BIN") {
+    Some(path) => path,
+    None => env!("CARGO_BIN_EXE_avweld"),
+};
 
 /// The command, not yet run, and blind to whatever config the user has who runs the tests.
 pub(crate) fn avweld() -> Command {

@@ -1,7 +1,6 @@
 //! The command line.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
 
 use avweld::{AudioChoice, SubtitleChoice, TimeRange, VariantChoice};
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -14,13 +13,6 @@ use crate::keys;
 use crate::network::NetworkArgs;
 use crate::settings::{JobArgs, MessageArgs, ServiceArgs};
 use crate::values::{self, ProgressStyle};
-
-/// What `--version` prints: which libav runs matters to whoever reads a bug report.
-static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
-    let libav = avweld::libav_versions().map(|(name, version)| format!("\n{name} {version}"));
-    let built = env!("AVWELD_LIBAV_VERSION");
-    format!("{}{}\nbuilt with libavformat {built}", env!("CARGO_PKG_VERSION"), libav.concat())
-});
 
 const ROOT_HELP: &str = "\
 Examples:
@@ -138,11 +130,19 @@ Example:
 // Neither this nor what it is made of has Debug output: URLs, headers and keys in it may be secrets.
 /// Merge HLS playlists and media segments into one verified file
 #[derive(Parser)]
-#[command(name = "avweld", version, long_version = LONG_VERSION.as_str(), max_term_width = 100)]
-#[command(arg_required_else_help = true, after_help = ROOT_HELP, after_long_help = ROOT_LONG_HELP)]
+#[command(name = "avweld", version, disable_version_flag = true, max_term_width = 100)]
+#[command(arg_required_else_help = true, subcommand_negates_reqs = true, after_help = ROOT_HELP, after_long_help = ROOT_LONG_HELP)]
 pub(crate) struct Cli {
+    /// Print the version; with -v also those of libav, how it was built, and all licences
+    #[arg(short = 'V', long, required = true)]
+    pub(crate) version: bool,
+
+    /// Print all of it
+    #[arg(short, long, requires = "version", hide = true)]
+    pub(crate) verbose: bool,
+
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 #[derive(Subcommand)]

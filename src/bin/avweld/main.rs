@@ -21,6 +21,7 @@ mod source;
 mod terminal;
 mod textfile;
 mod values;
+mod version;
 
 use std::error::Error as _;
 use std::panic::{self, AssertUnwindSafe};
@@ -34,14 +35,22 @@ use crate::config::Config;
 use crate::settings::Messages;
 use crate::signals::Watch;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // A panic has printed itself; what is left is to end with the code for a fault of ours, not with Rust's 101.
-    let code = panic::catch_unwind(AssertUnwindSafe(|| run(&cli.command))).unwrap_or(exit::INTERNAL);
+    let code = panic::catch_unwind(AssertUnwindSafe(|| run(&cli))).unwrap_or(exit::INTERNAL);
     ExitCode::from(code)
 }
 
-fn run(command: &Command) -> u8 {
+fn run(cli: &Cli) -> u8 {
+    // Without a command there is nothing but the version to ask for.
+    let Some(command) = &cli.command else {
+        return version::run(cli.verbose).map_or_else(|error| failed(&error, 0, None), |()| exit::OK);
+    };
     let verbosity = command.messages().map_or(0, |messages| messages.verbose);
     let watch = match Watch::install() {
         Ok(watch) => watch,

@@ -1,0 +1,50 @@
+#!/bin/sh
+# Builds dist/avweld: one file that needs nothing on the machine it runs on.
+# usage: scripts/release/build.sh [TARGET]    x86_64-unknown-linux-gnu (dist/avweld) or x86_64-unknown-linux-musl
+#                                             (dist/avweld-musl)
+set -eu
+cd "$(dirname "$0")/../.."
+target=${1:-x86_64-unknown-linux-gnu}
+here=scripts/release
+libav=$PWD/target/libav/$target
+jobs=${JOBS:-$(nproc)}
+
+case $target in
+    *-gnu) name=avweld ;;
+    *-musl)
+        name=avweld-musl
+        [ -d "$(rustc --print target-libdir --target "$target")" ] || {
+            echo "this Rust has no standard library for $target: rustup target add $target" >&2
+            exit 1
+        }
+        ;;
+esac
+sh "$here/libav-source.sh"
+sh "$here/libav.sh" "$target"
+sh "$here/notices.sh" "$target"
+
+# The dynamic libav of the machine is out of sight.
+export PKG_CONFIG_LIBDIR="$libav/installed/libav/lib/pkgconfig" PKG_CONFIG_ALLOW_CROSS=1
+export AVWELD_NOTICES="$libav/notices.txt"
+case $target in
+    *-gnu)
+        cc -O2 -c "$here/static.c" -o "$libav/static.o"
+        # Only the last step is told: crates are the same in a static program and in another.
+        cargo rustc --release --locked --jobs "$jobs" --features static --bin avweld -- \
+            -C target-feature=+crt-static -C link-arg="$libav/static.o" -C strip=symbols
+        built=target/release/avweld
+        ;;
+    *-musl)
+        export CC_x86_64_unknown_linux_musl=musl-gcc CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=musl-gcc
+        cargo rustc --release --locked --jobs "$jobs" --features static --target "$target" --bin avweld -- \
+            -C strip=symbols
+        built=target/$target/release/avweld
+        ;;
+esac
+mkdir -p dist
+cp "$built" "dist/$name"
+{
+    echo "ffmpeg $(cat target/libav/version) of Debian's archive"
+    sed 's/^[^ ]* //' "$libav/built"
+} > "dist/$name.libav.txt"
+ls -l "dist/$name"

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Writes what a release must say of the work of others: target/libav/TARGET/notices.txt, which `avweld --version -v`
+# prints, and dist/THIRD-PARTY.txt with the licence text of each crate.
+# usage: scripts/release/notices.sh TARGET
+set -eu
+cd "$(dirname "$0")/../.."
+target=$1
+root=$PWD/target/libav
+crates=$(cargo tree --locked --edges normal --features static --prefix none --format '{p}|{l}' |
+    sed -e 's/ (\*)$//' -e 's/ (proc-macro)//' -e 's/^\([^ ]*\) v\([^ |]*\)[^|]*|/\1 \2|/' | grep -v '^avweld ' | sort -u)
+
+{
+    cat <<EOF
+Other works that are part of this program
+-----------------------------------------
+
+libavformat, libavcodec, libavutil and libswresample of FFmpeg, LGPL 2.1 or later, whose text follows the list.
+Built without changes from the source package ffmpeg $(cat "$root/version") of Debian's archive.
+avweld's source has a guide, docs/release.md, to building this program with another or a changed libav.
+
+The Rust standard library: MIT or Apache-2.0.
+EOF
+    case $target in
+        *-gnu) echo "The GNU C library, LGPL 2.1 or later, of $(getconf GNU_LIBC_VERSION)." ;;
+        *-musl) echo "musl, the C library: MIT." ;;
+    esac
+    echo
+    echo "Rust crates, each with its version and licence:"
+    echo "$crates" | sed 's/|/: /'
+    echo
+    cat "$root/source/COPYING.LGPLv2.1"
+} > "$root/$target/notices.txt"
+
+# Many crates have the same text: each is given once, under the names of all that have it.
+mkdir -p dist
+texts=$(mktemp -d)
+trap 'rm -rf "$texts"' EXIT
+echo "$crates" | while IFS='| ' read -r name version licence; do
+    for file in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$name-$version"/[LlCN][IiOo][CcPT]*; do
+        [ -f "$file" ] || continue
+        sum=$(sha256sum "$file" | cut -d ' ' -f 1)
+        echo "$name $version ($licence): $(basename "$file")" >> "$texts/$sum.names"
+        cp "$file" "$texts/$sum.text"
+    done
+done
+{
+    cat "$root/$target/notices.txt"
+    for names in "$texts"/*.names; do
+        printf '\n%s\n' '--------------------------------------------------------------------------------'
+        cat "$names"
+        echo
+        cat "${names%.names}.text"
+    done
+} > dist/THIRD-PARTY.txt

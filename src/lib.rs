@@ -175,8 +175,9 @@ pub use job::Job;
 pub use options::{
     AddressPolicy, AudioChoice, Existing, Faststart, Format, HttpVersion, InsecureSegments, KeyOverride, Limits,
     NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TlsVerification, VariantChoice,
+    Verify,
 };
-pub use report::{Download, DroppedStream, Elapsed, Report, SegmentCounts, SubtitleReport, TrackReport};
+pub use report::{Download, DroppedStream, Elapsed, Report, SegmentCounts, SubtitleReport, TrackReport, Verification};
 pub use service::{JobHandle, JobStatus, Service, ServiceBuilder};
 
 /// libav's versions as this program runs with them, each with its library's name: libavformat, libavcodec, libavutil.

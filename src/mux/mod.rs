@@ -1,5 +1,6 @@
 //! Packets to a file: tracks, framing, header and trailer, the place of `moov`, and reading back what was written.
 
+mod decode;
 mod faststart;
 mod output;
 mod sink;
@@ -7,6 +8,7 @@ mod track;
 mod verify;
 mod write_back;
 
+pub(crate) use decode::{SourceDecoded, decode};
 pub(crate) use output::{Extent, OutputFile};
 pub(crate) use sink::Sink;
 pub(crate) use track::{TrackPlan, TrackRole, origin};

@@ -20,7 +20,7 @@ use crate::cancel::CancelToken;
 use crate::demux::Dropped;
 use crate::error::Result;
 use crate::mux::{Extent, Sink};
-use crate::options::{Faststart, Format, Limits, OnChange, OnDiscontinuity};
+use crate::options::{Faststart, Format, Limits, OnChange, OnDiscontinuity, Verify};
 use crate::timeline::Counts;
 use source::Source;
 
@@ -32,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) on_change: OnChange,
     pub(crate) limits: Limits,
     pub(crate) extent: Extent,
+    pub(crate) verify: Verify,
     /// The output can be begun anew.
     pub(crate) can_restart: bool,
 }

@@ -89,6 +89,10 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        Ok(Self { parameters: self.parameters.try_clone()?, language: self.language.clone(), ..*self })
+    }
+
     /// AAC in ADTS frames, which MP4 and Matroska do not take: the configuration is in the frames.
     pub(crate) fn is_adts(&self) -> bool {
         self.parameters.codec() == CodecId::AAC && self.parameters.extradata().is_empty()

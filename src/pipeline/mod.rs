@@ -4,13 +4,16 @@
 //! A second thread was measured to win nothing where two cores share their memory's bandwidth, and
 //! with one the order of packets, and so every byte of the output, follows from the input alone.
 
+mod account;
 mod audit;
 mod part;
 mod source;
+mod survey;
 mod tell;
 
 pub(crate) use part::Part;
 pub(crate) use source::PlannedInput;
+pub(crate) use survey::survey;
 pub(crate) use tell::Teller;
 
 use std::collections::BTreeSet;

@@ -238,7 +238,7 @@ impl<'a> Writer<'a> {
                 self.tell.progress(self.timeline.position());
             }
             Demuxed::Session { first_segment, container, streams, dropped } => {
-                let boundary = self.boundary(input, first_segment);
+                let boundary = self.sources[input].boundary(first_segment);
                 let split = boundary == Boundary::Marked && self.settings.on_discontinuity == OnDiscontinuity::Split;
                 let map = self.matching_tracks(input, &streams);
                 if !split && self.may_restart && map.is_none() && self.only_adds(input, &streams) {
@@ -270,21 +270,6 @@ impl<'a> Writer<'a> {
     /// Renditions repeat the discontinuities of the main input.
     fn count_discontinuity(&mut self, input: usize, boundary: Boundary) {
         self.discontinuities += u64::from(input == 0 && boundary == Boundary::Marked);
-    }
-
-    /// How a session follows the one before it.
-    fn boundary(&self, input: usize, first_segment: usize) -> Boundary {
-        let segments = &self.sources[input].segments;
-        let segment = &segments[first_segment];
-        let before = self.sources[input].last_segment().filter(|before| *before < first_segment);
-        let Some(before) = before else { return Boundary::Unmarked };
-        if segments[before + 1..=first_segment].iter().any(|s| s.discontinuity) {
-            Boundary::Marked
-        } else if segments[before].location == segment.location && segments[before].byte_range == segment.byte_range {
-            Boundary::Restart
-        } else {
-            Boundary::Unmarked
-        }
     }
 
     /// The tracks that a session's streams go on in; `None` if they don't fit.

@@ -13,3 +13,4 @@ mod sandbox;
 mod sealed;
 mod sessions;
 mod subtitles;
+mod verify;

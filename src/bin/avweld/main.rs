@@ -5,6 +5,7 @@
 mod args;
 mod batch;
 mod config;
+mod deep;
 mod docs;
 mod existing;
 mod exit;
@@ -17,8 +18,10 @@ mod report;
 mod settings;
 mod signals;
 mod source;
+mod table;
 mod terminal;
 mod textfile;
+mod timeline;
 mod values;
 
 use std::error::Error as _;
@@ -61,7 +64,7 @@ fn dispatch(command: &Command, config: &Config, messages: Messages, watch: &Watc
     match command {
         Command::Merge(args) => merge::run(args, config, messages, watch)?,
         Command::Batch(args) => return batch::run(args, config, watch),
-        Command::Inspect(args) => inspect::run(args, config, messages)?,
+        Command::Inspect(args) => inspect::run(args, config, messages, watch)?,
         Command::Completions { shell } => docs::completions(*shell)?,
         Command::Man => docs::man()?,
     }

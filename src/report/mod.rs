@@ -1,8 +1,12 @@
 //! What a finished job did.
 
+mod deep;
+
 use std::path::PathBuf;
 
 use serde::Serialize;
+
+pub use deep::{Deep, Gap, Run, StreamRun};
 
 /// The account of a job that succeeded. Serializes to the JSON object that `--json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]

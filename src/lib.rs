@@ -172,14 +172,17 @@ pub use cancel::CancelToken;
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Observer};
 pub use input::{Input, Output};
-pub use inspect::{InputInfo, Inspection, RenditionInfo, StreamInfo, VariantInfo, inspect};
+pub use inspect::{InputInfo, Inspection, RenditionInfo, StreamInfo, VariantInfo, inspect, inspect_deep};
 pub use job::Job;
 pub use options::{
     AddressPolicy, AudioChoice, Existing, Faststart, Format, Fsync, HttpVersion, InsecureSegments, KeyOverride, Limits,
     NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TimeRange, TlsVerification,
-    VariantChoice,
+    VariantChoice, Verify,
 };
-pub use report::{Download, DroppedStream, Elapsed, Report, SegmentCounts, SubtitleReport, TrackReport};
+pub use report::{
+    Deep, Download, DroppedStream, Elapsed, Gap, Report, Run, SegmentCounts, StreamRun, SubtitleReport, TrackReport,
+    Verification,
+};
 pub use service::{JobHandle, JobStatus, Service, ServiceBuilder};
 #[cfg(feature = "bench")]
 #[doc(hidden)]

@@ -313,3 +313,27 @@ fn has_thread(process: u32, name: &str) -> Result<bool> {
         .collect::<Result<Vec<_>>>()?;
     Ok(names.iter().any(|comm| comm.trim_end() == name))
 }
+
+/// What a look into all of the media prints, for people.
+#[test]
+fn inspect_shows_runs_and_draws_the_timeline() -> Result<()> {
+    let index = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/unmarked-reset/index.m3u8");
+    let mut command = avweld();
+    command.args(["inspect", index, "--deep", "--timeline"]).env("LC_ALL", "C").env("COLUMNS", "60");
+    let output = command.output().context("avweld runs")?;
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    let text = stdout(&output);
+    for words in ["2 resets", "run  begins  segment  offset", "0 video h264  25", "1 audio aac"] {
+        assert!(text.contains(words), "no {words:?} in\n{text}");
+    }
+    // Three segments of a second on one clock each: the picture has two resets, a third of its width apart.
+    let (_, picture) = text.split_once("\n\n").context("a picture")?;
+    let video = picture.lines().find(|line| line.starts_with("  0 video h264")).context("a row of the picture")?;
+    let resets: Vec<_> = video.char_indices().filter(|(_, c)| *c == 'x').map(|(at, _)| at).collect();
+    assert!(matches!(resets[..], [a, b] if (12..=16).contains(&(b - a))), "{picture}");
+    assert!(picture.contains("reset that is not marked") && picture.lines().all(|line| line.len() <= 80), "{picture}");
+    let json = report(&run(["inspect", index, "--timeline", "--json"])?)?;
+    assert_eq!(json["inputs"][0]["deep"]["resets"], 2);
+    assert!(report(&run(["inspect", index, "--json"])?)?["inputs"][0].get("deep").is_none());
+    Ok(())
+}

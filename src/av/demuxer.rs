@@ -16,10 +16,15 @@ use crate::time::{Nanos, TimeBase};
 /// Bytes that libav asks a reader for at once.
 const READ_BUFFER_BYTES: c_int = 256 << 10;
 
-/// Decoders that libav may open to learn a stream's parameters; nothing else that it was built with is reachable.
+/// Decoders that may be opened, to learn a stream's parameters or to check an output; nothing else that it was built with is reachable.
 const DECODERS: &CStr =
     c"h264,hevc,av1,libdav1d,libaom-av1,vp9,vp8,mpeg1video,mpeg2video,mpeg4,aac,aac_latm,mp3,mp3float,mp2,mp2float,\
       mp1,mp1float,ac3,eac3,opus,libopus,flac,alac,dca,truehd,vorbis,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_bluray";
+
+/// Whether a decoder is one of those.
+pub(super) fn may_decode(name: &CStr) -> bool {
+    DECODERS.to_bytes().split(|byte| *byte == b',').any(|listed| listed == name.to_bytes())
+}
 
 /// Reads that fail in a row with "invalid data" before the demuxer is given up.
 const INVALID_IN_A_ROW: u32 = 10_000;
@@ -84,6 +89,10 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        Ok(Self { parameters: self.parameters.try_clone()?, language: self.language.clone(), ..*self })
+    }
+
     /// AAC in ADTS frames, which MP4 and Matroska do not take: the configuration is in the frames.
     pub(crate) fn is_adts(&self) -> bool {
         self.parameters.codec() == CodecId::AAC && self.parameters.extradata().is_empty()

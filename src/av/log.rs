@@ -63,6 +63,14 @@ pub(super) fn last_error() -> Option<String> {
     })
 }
 
+/// Runs `work`, and tells whether libav logged an error on this thread meanwhile. Nothing of that is kept.
+pub(super) fn listening<T>(work: impl FnOnce() -> T) -> (T, bool) {
+    let before = LINES.with_borrow_mut(|lines| lines.replace(Vec::new()));
+    let result = work();
+    let heard = LINES.with_borrow_mut(|lines| std::mem::replace(lines, before));
+    (result, heard.is_some_and(|lines| !lines.is_empty()))
+}
+
 pub(super) fn install() {
     // SAFETY: the callback is a plain function that lives as long as the process.
     unsafe { ffi::av_log_set_callback(Some(callback)) };

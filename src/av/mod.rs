@@ -6,6 +6,7 @@
 //! protocols, formats and codecs that libav may use are listed here.
 
 mod bsf;
+mod decoder;
 mod demuxer;
 mod error;
 mod io;
@@ -18,6 +19,7 @@ mod side_data;
 mod tests;
 
 pub(crate) use bsf::BitstreamFilter;
+pub(crate) use decoder::{Decoder, Tally};
 pub(crate) use demuxer::{Demuxer, DemuxerKind, Probing, Stream};
 pub(crate) use io::{Reader, Writer};
 pub(crate) use log::LogScope;

@@ -33,6 +33,10 @@ codec_ids! {
 }
 
 impl CodecId {
+    pub(super) fn number(self) -> c_int {
+        self.0
+    }
+
     /// libav's name: `h264`, `aac`.
     pub(crate) fn name(self) -> String {
         // SAFETY: takes any number and returns a static string.
@@ -186,6 +190,13 @@ impl Parameters {
         // SAFETY: reads the parameters only.
         let samples = unsafe { ffi::av_get_audio_frame_duration2(self.0, bytes) };
         u32::try_from(samples).ok().filter(|n| *n > 0)
+    }
+
+    /// Pictures that a decoder holds back at least, to bring them into the order they are shown in; 0 where nothing
+    /// is known of it.
+    pub(crate) fn video_delay(&self) -> i32 {
+        // SAFETY: ours are valid.
+        unsafe { (*self.0).video_delay }
     }
 
     /// Enough is known of the stream for a container to describe it.

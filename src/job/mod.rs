@@ -1,5 +1,6 @@
 //! One job, from its input to its report.
 
+mod check;
 mod meter;
 mod prepared;
 mod publish;
@@ -16,7 +17,7 @@ use crate::event::{Event, Observer};
 use crate::fetch::Web;
 use crate::input::{Input, Output};
 use crate::net::Network;
-use crate::options::{Format, Options, TlsVerification};
+use crate::options::{Format, Options, TlsVerification, Verify};
 use crate::pipeline::Teller;
 use crate::plan::{Purpose, plan};
 use crate::report::Report;
@@ -157,6 +158,11 @@ impl Job {
             (Output::Writer(_), Some(format @ (Format::Mp4 | Format::Mov | Format::M4a))) => {
                 let message = format!("{} needs a file that can seek", format.name());
                 Err(Error::new(ErrorKind::Usage, message).with_hint("choose fmp4, ts or mkv"))
+            }
+            (Output::Writer(_), _) if self.options.verify == Verify::Decode => {
+                let message = "what goes to a stream cannot be read back to be decoded";
+                Err(Error::new(ErrorKind::Usage, message)
+                    .with_hint("write to a file with -o, or leave --verify decode out"))
             }
             (_, Some(format)) => Ok(format),
             (Output::Writer(_), None) => Ok(Format::Fmp4),

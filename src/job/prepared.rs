@@ -7,6 +7,7 @@ use std::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::cancelled_or;
+use super::check::Check;
 use super::meter::Meter;
 use super::publish::PartFiles;
 use super::subtitles::Subtitles;
@@ -15,9 +16,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::fetch::{Download, Listener, Refresh, Settings as DownloadSettings, Wanted, Web, without_query};
 use crate::input::Input;
-use crate::mux::{Extent, Sink, verify};
+use crate::mux::{Extent, Sink};
 use crate::options::{Format, Options};
-use crate::pipeline::{self, Merged, Part, PlannedInput, Settings, Teller};
+use crate::pipeline::{self, Merged, PlannedInput, Settings, Teller};
 use crate::plan::{Listed, Plan, Purpose, plan};
 use crate::report::{Download as Downloaded, DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
 use crate::workspace::Workspace;
@@ -141,6 +142,7 @@ impl Prepared {
             on_change: options.on_change,
             limits: options.limits.clone(),
             extent,
+            verify: options.verify,
             can_restart: matches!(target, Target::Files(_)),
         };
         let subtitles = match &*target {
@@ -168,9 +170,9 @@ impl Prepared {
             Target::Files(files) => subtitles.write(&main, &merged.parts, files, tell)?,
             Target::Stream(_) => Vec::new(),
         };
-        let mut size_bytes = 0;
+        let (mut size_bytes, mut check) = (0, Check::new(format, options.verify));
         for (part, output) in merged.parts.iter().zip(&outputs) {
-            size_bytes += check(part, output, format, tell, cancel)?;
+            size_bytes += check.file(part, output, tell, cancel)?;
         }
         // From here on the file is there, whatever comes: a cancellation is looked at once more before.
         cancel.check()?;
@@ -196,7 +198,8 @@ impl Prepared {
             bytes: counts.bytes,
             resumed_segments: progress.map_or(0, |progress| progress.resumed),
         };
-        Ok(Report { subtitles, ..report(merged, outputs, size_bytes, segments, downloaded, elapsed_s, tell) })
+        let verify = check.decoded();
+        Ok(Report { subtitles, verify, ..report(merged, outputs, size_bytes, segments, downloaded, elapsed_s, tell) })
     }
 }
 
@@ -275,17 +278,6 @@ impl Target {
     }
 }
 
-/// Verifies a finished file, and tells its size.
-fn check(part: &Part, output: &Path, format: Format, tell: &mut Teller, cancel: &CancelToken) -> Result<u64> {
-    let Some(file) = &part.file else { return Ok(0) };
-    tell.event(|job| Event::Verifying { job, output: output.to_owned() });
-    let expected: Vec<_> = part.tracks.iter().map(|t| t.expected.clone()).collect();
-    for note in verify(file, format, &expected, cancel)? {
-        tell.warn(note);
-    }
-    file.metadata().map(|m| m.len()).map_err(|e| Error::io("cannot read the output back", e))
-}
-
 fn report(
     merged: Merged,
     outputs: Vec<PathBuf>,
@@ -325,6 +317,7 @@ fn report(
         bytes_in: tell.bytes_in,
         download,
         warnings: tell.take_warnings(),
+        verify: None,
         elapsed_s,
     }
 }

@@ -1,6 +1,7 @@
 //! Packets to a file: tracks, framing, header and trailer, the place of `moov`, and reading back what was written.
 
 mod avc;
+mod decode;
 mod faststart;
 mod output;
 mod sink;
@@ -8,7 +9,8 @@ mod track;
 mod verify;
 mod write_back;
 
+pub(crate) use decode::{SourceDecoded, decode};
 pub(crate) use output::{Extent, OutputFile};
 pub(crate) use sink::Sink;
-pub(crate) use track::{TrackPlan, TrackRole, origin};
+pub(crate) use track::{TrackPlan, TrackRole, origin, track_class};
 pub(crate) use verify::{Expected, verify};

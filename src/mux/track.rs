@@ -77,10 +77,7 @@ impl TrackPlan {
     }
 
     pub(crate) fn class(&self) -> TrackClass {
-        match self.kind {
-            MediaKind::Audio => TrackClass::Audio { sample_rate_hz: self.parameters.sample_rate_hz() },
-            _ => TrackClass::Video,
-        }
+        track_class(&self.parameters)
     }
 
     /// It holds this kind of media in this codec.
@@ -91,6 +88,14 @@ impl TrackPlan {
     /// For messages: `video h264 1280x720`.
     pub(crate) fn describe(&self) -> String {
         format!("{} {}", self.kind.name(), self.parameters.describe())
+    }
+}
+
+/// How the timeline treats a track that carries this.
+pub(crate) fn track_class(parameters: &Parameters) -> TrackClass {
+    match parameters.kind() {
+        MediaKind::Audio => TrackClass::Audio { sample_rate_hz: parameters.sample_rate_hz() },
+        _ => TrackClass::Video,
     }
 }
 

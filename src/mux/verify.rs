@@ -32,14 +32,10 @@ struct Found {
 /// Checks a file; gives back what is odd but no fault, one line each.
 pub(crate) fn verify(file: &File, format: Format, expected: &[Expected], cancel: &CancelToken) -> Result<Vec<String>> {
     let mismatch = |what: String| Err(Error::new(ErrorKind::Internal, format!("the output does not verify: {what}")));
-    let kind = match format {
-        Format::Ts => DemuxerKind::MpegTs,
-        Format::Mkv => DemuxerKind::Matroska,
-        Format::Mp4 | Format::Fmp4 | Format::Mov | Format::M4a => DemuxerKind::Mp4,
-    };
     let reader = ReadBack::new(file)?;
     let size = reader.size_bytes();
-    let mut demuxer = Demuxer::open(reader, kind, Probing::HeaderOnly, cancel).map_err(|(error, _)| error)?;
+    let mut demuxer =
+        Demuxer::open(reader, demuxer_kind(format), Probing::HeaderOnly, cancel).map_err(|(error, _)| error)?;
     let has_index = matches!(format, Format::Mp4 | Format::Mov | Format::M4a);
     let found = if has_index { from_index(&demuxer, size)? } else { by_reading(&mut demuxer)? };
     if found.len() != expected.len() {
@@ -61,6 +57,15 @@ pub(crate) fn verify(file: &File, format: Format, expected: &[Expected], cancel:
         }
     }
     Ok(notes)
+}
+
+/// What reads a format back.
+pub(super) fn demuxer_kind(format: Format) -> DemuxerKind {
+    match format {
+        Format::Ts => DemuxerKind::MpegTs,
+        Format::Mkv => DemuxerKind::Matroska,
+        Format::Mp4 | Format::Fmp4 | Format::Mov | Format::M4a => DemuxerKind::Mp4,
+    }
 }
 
 /// What the sample tables say, and that all samples lie inside the file.

@@ -113,6 +113,17 @@ pub enum Fsync {
     Off,
 }
 
+/// How a finished file is checked before it is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verify {
+    /// It is read back: its tracks, packets and durations are those that were written.
+    #[default]
+    Read,
+    /// It is decoded as well, and so is its source: no track gives more errors than its source, or another number
+    /// of frames. Takes the time of decoding twice, on one thread.
+    Decode,
+}
+
 /// Which variant of a multivariant playlist is merged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum VariantChoice {
@@ -244,6 +255,8 @@ pub struct Options {
     pub on_discontinuity: OnDiscontinuity,
     /// What a change of codec parameters does.
     pub on_change: OnChange,
+    /// How a finished file is checked.
+    pub verify: Verify,
     /// Where `moov` stands.
     pub faststart: Faststart,
     /// Whether the output is on disk before it gets its name.
@@ -280,6 +293,7 @@ impl Default for Options {
             on_gap: OnGap::default(),
             on_discontinuity: OnDiscontinuity::default(),
             on_change: OnChange::default(),
+            verify: Verify::default(),
             faststart: Faststart::default(),
             fsync: Fsync::default(),
             variant: VariantChoice::default(),

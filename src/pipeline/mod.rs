@@ -4,17 +4,20 @@
 //! A second thread was measured to win nothing where two cores share their memory's bandwidth, and
 //! with one the order of packets, and so every byte of the output, follows from the input alone.
 
+mod account;
 mod audit;
 mod part;
 mod source;
 #[cfg(feature = "bench")]
 mod stages;
+mod survey;
 mod tell;
 
 pub(crate) use part::Part;
 pub(crate) use source::PlannedInput;
 #[cfg(feature = "bench")]
 pub(crate) use stages::Stages;
+pub(crate) use survey::survey;
 pub(crate) use tell::Teller;
 
 use std::collections::BTreeSet;
@@ -24,7 +27,7 @@ use crate::cancel::CancelToken;
 use crate::demux::Dropped;
 use crate::error::Result;
 use crate::mux::{Extent, Sink};
-use crate::options::{Faststart, Format, Limits, OnChange, OnDiscontinuity};
+use crate::options::{Faststart, Format, Limits, OnChange, OnDiscontinuity, Verify};
 use crate::timeline::Counts;
 use source::Source;
 
@@ -36,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) on_change: OnChange,
     pub(crate) limits: Limits,
     pub(crate) extent: Extent,
+    pub(crate) verify: Verify,
     /// The output can be begun anew.
     pub(crate) can_restart: bool,
 }

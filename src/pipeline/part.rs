@@ -5,13 +5,13 @@ use std::fs::File;
 use super::source::{PlannedInput, Source};
 use super::tell::Teller;
 use super::{Ahead, Attempt, MAX_RESTARTS, Settings};
-use crate::av::{Packet, Stream};
+use crate::av::{Decoder, Packet, Stream};
 use crate::cancel::CancelToken;
 use crate::container::Container;
 use crate::demux::{Demuxed, DemuxedPacket, Dropped};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mux::{Expected, OutputFile, Sink, TrackPlan, TrackRole, origin};
-use crate::options::{Format, OnChange, OnDiscontinuity};
+use crate::mux::{Expected, OutputFile, Sink, SourceDecoded, TrackPlan, TrackRole, origin};
+use crate::options::{Format, OnChange, OnDiscontinuity, Verify};
 use crate::time::Nanos;
 use crate::timeline::{Boundary, Counts, Epoch, Timeline, TrackSpec};
 
@@ -20,6 +20,8 @@ pub(crate) struct FinishedTrack {
     pub(crate) expected: Expected,
     pub(crate) language: Option<String>,
     pub(crate) start: Nanos,
+    /// What its packets decode to; `None` where that was not asked for, or there is no decoder.
+    pub(crate) decoded: Option<SourceDecoded>,
 }
 
 /// A finished file.
@@ -56,6 +58,8 @@ struct Writer<'a> {
     input_tracks: Vec<Vec<usize>>,
     output: OutputFile,
     timeline: Timeline<Packet>,
+    /// Each track's, to know what its packets decode to as they come; empty where nobody wants to.
+    decoders: Vec<Option<Decoder>>,
     standing: Vec<Standing>,
     /// Marked discontinuities that each input went over.
     marks: Vec<u64>,
@@ -172,6 +176,11 @@ impl<'a> Writer<'a> {
         }
         dropped.retain(|d: &Dropped| !(d.never_came() && tracks.iter().any(|t| t.is_of(d.kind, &d.codec))));
         let output = OutputFile::begin(sink()?, settings.format, settings.faststart, &tracks, settings.extent, cancel)?;
+        let decoder = |t: &TrackPlan| Decoder::open(&t.source, t.source.video_delay());
+        let decoders = match settings.verify {
+            Verify::Read => Vec::new(),
+            Verify::Decode => tracks.iter().map(decoder).collect::<Result<_>>()?,
+        };
         let input_of = |track| input_tracks.iter().position(|numbers| numbers.contains(&track)).unwrap_or(0);
         let specs = tracks
             .iter()
@@ -188,6 +197,7 @@ impl<'a> Writer<'a> {
             input_tracks,
             output,
             timeline,
+            decoders,
             marks: vec![0; standing.len()],
             cut_at: None,
             standing,
@@ -228,7 +238,7 @@ impl<'a> Writer<'a> {
                 self.tell.progress(self.timeline.position());
             }
             Demuxed::Session { first_segment, container, streams, dropped } => {
-                let boundary = self.boundary(input, first_segment);
+                let boundary = self.sources[input].boundary(first_segment);
                 let split = boundary == Boundary::Marked && self.settings.on_discontinuity == OnDiscontinuity::Split;
                 let map = self.matching_tracks(input, &streams);
                 if !split && self.may_restart && map.is_none() && self.only_adds(input, &streams) {
@@ -260,21 +270,6 @@ impl<'a> Writer<'a> {
     /// Renditions repeat the discontinuities of the main input.
     fn count_discontinuity(&mut self, input: usize, boundary: Boundary) {
         self.discontinuities += u64::from(input == 0 && boundary == Boundary::Marked);
-    }
-
-    /// How a session follows the one before it.
-    fn boundary(&self, input: usize, first_segment: usize) -> Boundary {
-        let segments = &self.sources[input].segments;
-        let segment = &segments[first_segment];
-        let before = self.sources[input].last_segment().filter(|before| *before < first_segment);
-        let Some(before) = before else { return Boundary::Unmarked };
-        if segments[before + 1..=first_segment].iter().any(|s| s.discontinuity) {
-            Boundary::Marked
-        } else if segments[before].location == segment.location && segments[before].byte_range == segment.byte_range {
-            Boundary::Restart
-        } else {
-            Boundary::Unmarked
-        }
     }
 
     /// The tracks that a session's streams go on in; `None` if they don't fit.
@@ -337,6 +332,9 @@ impl<'a> Writer<'a> {
     fn drain(&mut self) -> Result<()> {
         while let Some(stamped) = self.timeline.pop() {
             let (track, pts) = (stamped.track, stamped.pts);
+            if let Some(Some(decoder)) = self.decoders.get_mut(track) {
+                decoder.decode(&stamped.payload)?;
+            }
             let base = self.output.time_base(track)?;
             self.output.write(stamped).map_err(|e| {
                 let kind = self.tracks[track].kind.name();
@@ -354,6 +352,7 @@ impl<'a> Writer<'a> {
     fn finish(self) -> Result<Part> {
         let mut tracks = Vec::new();
         let (mut first, mut last) = (None::<Nanos>, None::<Nanos>);
+        let mut decoders = self.decoders.into_iter();
         for (n, track) in self.tracks.into_iter().enumerate() {
             let (start, end) = self.timeline.span(n).unwrap_or_default();
             if self.timeline.packets(n) > 0 {
@@ -369,6 +368,10 @@ impl<'a> Writer<'a> {
                 },
                 language: track.language,
                 start,
+                decoded: decoders
+                    .next()
+                    .flatten()
+                    .map(|decoder| SourceDecoded { tally: decoder.finish(), video_delay: track.source.video_delay() }),
             });
         }
         let written = self.output.finish()?;

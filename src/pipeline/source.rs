@@ -14,7 +14,7 @@ use crate::mux::TrackRole;
 use crate::options::Limits;
 use crate::playlist::Segment;
 use crate::time::{Nanos, TimeBase, rescale_ticks};
-use crate::timeline::{Item, nearest_wrapped};
+use crate::timeline::{Boundary, Item, nearest_wrapped};
 
 /// Packets that are looked through for the first one of each stream.
 const FIRST_PACKETS: usize = 4096;
@@ -156,9 +156,20 @@ impl Source {
         (self.last_segment.unwrap_or(0), self.container.unwrap_or(Container::Mp4), streams)
     }
 
-    /// The segment that was read last.
-    pub(super) fn last_segment(&self) -> Option<usize> {
-        self.last_segment
+    /// How a session that begins with a segment follows the one before it.
+    pub(super) fn boundary(&self, first_segment: usize) -> Boundary {
+        let segments = &self.segments;
+        let segment = &segments[first_segment];
+        let Some(before) = self.last_segment.filter(|before| *before < first_segment) else {
+            return Boundary::Unmarked;
+        };
+        if segments[before + 1..=first_segment].iter().any(|s| s.discontinuity) {
+            Boundary::Marked
+        } else if segments[before].location == segment.location && segments[before].byte_range == segment.byte_range {
+            Boundary::Restart
+        } else {
+            Boundary::Unmarked
+        }
     }
 
     fn is_packed(&self) -> bool {

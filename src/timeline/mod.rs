@@ -27,8 +27,9 @@ use epoch::{Accepted, Blocked, Input};
 use offset::Opening;
 use track::Track;
 
+pub(crate) use stream::{BACK_AT_BORDER, BACK_INSIDE, FORWARD};
 pub(crate) use track::TrackClass;
-pub(crate) use unwrap::nearest as nearest_wrapped;
+pub(crate) use unwrap::{PERIOD, nearest as nearest_wrapped};
 
 /// A packet as it came from its input.
 pub(crate) struct Item<P> {

@@ -7,11 +7,11 @@ use super::unwrap::nearest;
 use crate::time::Nanos;
 
 /// A jump back at a segment's border that is more than frames repeated.
-const BACK_AT_BORDER: Nanos = Nanos::from_ms(150);
+pub(crate) const BACK_AT_BORDER: Nanos = Nanos::from_ms(150);
 /// The same inside a segment, where no encoder begins anew without reason.
-const BACK_INSIDE: Nanos = Nanos::from_ms(1_000);
+pub(crate) const BACK_INSIDE: Nanos = Nanos::from_ms(1_000);
 /// A jump forward that is more than an outage.
-pub(super) const FORWARD: Nanos = Nanos::from_ms(10_000);
+pub(crate) const FORWARD: Nanos = Nanos::from_ms(10_000);
 
 /// Packets of a stream that a repetition is looked for in, and the time that repetitions can go back.
 const HISTORY: usize = 64;

@@ -1,7 +1,7 @@
 //! Timestamps that wrap at 33 bit, as one line without end.
 
 /// The period of MPEG's timestamps, in ticks.
-pub(super) const PERIOD: i64 = 1 << 33;
+pub(crate) const PERIOD: i64 = 1 << 33;
 
 /// The value nearest to `reference` among those that wrap to the same 33 bits.
 ///

@@ -254,3 +254,27 @@ fn inspect_of_a_url_that_fails_has_the_same_codes() {
     assert_eq!(outcome.code, Some(NOT_FOUND), "{outcome:#?}");
     assert!(!outcome.said.contains("hush"), "{outcome:#?}");
 }
+
+#[test]
+fn a_deep_look_reads_all_of_the_media_by_url() {
+    // In three segments: each is asked for once, and the table counts what expected.txt has.
+    let server = Site::fixture("ts-h264-aac").start();
+    let sandbox = Sandbox::new();
+    let mut command = avweld(&["inspect", &server.url(PLAYLIST), "--deep", "--json"]);
+    command.env("TMPDIR", sandbox.temp());
+    let outcome = run(command);
+    let streams = &outcome.report["inputs"][0]["deep"]["runs"][0]["streams"];
+    assert_eq!((&streams[0]["packets"], &streams[1]["packets"]), (&75.into(), &142.into()), "{outcome:#?}");
+    let asked = server.requests().iter().filter(|request| request.path.ends_with(".ts")).count();
+    assert_eq!(asked, 3, "{:#?}", server.requests());
+    assert_eq!(crate::sandbox::names(&sandbox.temp()), [""; 0], "left in the folder for workspaces");
+}
+
+#[test]
+fn a_deep_look_tells_of_a_segment_that_cannot_be_had_and_reads_the_rest() {
+    let server = Site::fixture("ts-h264-aac").always("/index1.ts", status(404)).start();
+    let outcome = run(avweld(&["inspect", &server.url(PLAYLIST), "--deep", "--json", "--retries", "0"]));
+    let deep = &outcome.report["inputs"][0]["deep"];
+    assert_eq!(deep["missing"], serde_json::json!([1]), "{outcome:#?}");
+    assert_eq!(deep["runs"][0]["streams"][0]["packets"], 50, "{outcome:#?}");
+}

@@ -14,3 +14,4 @@ mod sandbox;
 mod sealed;
 mod sessions;
 mod subtitles;
+mod verify;

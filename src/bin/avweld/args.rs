@@ -103,7 +103,8 @@ const INSPECT_HELP: &str = "\
 Examples:
   avweld inspect master.m3u8
   avweld inspect https://example.com/v/master.m3u8
-  avweld inspect index.m3u8 --json | jq .inputs[0].segments";
+  avweld inspect index.m3u8 --json | jq .inputs[0].segments
+  avweld inspect index.m3u8 --deep --timeline";
 
 const BENCH_HELP: &str = "\
 Examples:
@@ -160,7 +161,7 @@ pub(crate) enum Command {
     Batch(Box<BatchArgs>),
     /// Show what an input holds: variants, renditions, segments, encryption, streams
     ///
-    /// Reads the playlists, and of the media the first segment of each sequence.
+    /// Reads the playlists, and of the media the first segment of each sequence; all of it where asked to look deeper.
     #[command(after_help = INSPECT_HELP)]
     Inspect(Box<InspectArgs>),
     /// Measure how fast this machine merges, against a plain copy
@@ -259,6 +260,17 @@ pub(crate) struct InspectArgs {
     /// What a playlist on standard input refers to: the folder or URL it came from
     #[arg(long, value_name = "FOLDER|URL", allow_hyphen_values = true, help_heading = "Input")]
     pub(crate) base_url: Option<String>,
+
+    /// Read all of the media: timestamps, packets, resets, gaps and key pictures of each run and stream
+    ///
+    /// A run is what shares one clock. Times are those of the source, in seconds; the offset is what a merge
+    /// into one file adds to them. A gap is more than 0.1 s without a packet.
+    #[arg(long, help_heading = "Look")]
+    pub(crate) deep: bool,
+
+    /// Read all of the media and draw it: a row for each stream over the time of a merged file
+    #[arg(long, help_heading = "Look")]
+    pub(crate) timeline: bool,
 
     #[command(flatten)]
     pub(crate) source: SourceArgs,

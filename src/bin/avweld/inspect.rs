@@ -4,24 +4,36 @@ use avweld::{InputInfo, Inspection, Result, StreamInfo};
 
 use crate::args::InspectArgs;
 use crate::config::Config;
+use crate::deep;
 use crate::network;
 use crate::report;
 use crate::settings::{Messages, Settings};
+use crate::signals::Watch;
 use crate::source;
+use crate::table::{row, table};
 use crate::terminal::{self, clock, count, printable, warning_line};
+use crate::timeline::{Glyphs, picture};
 
 /// Runs the command; `messages` are those of the command line over those of the config.
-pub(crate) fn run(args: &InspectArgs, config: &Config, messages: Messages) -> Result<()> {
+pub(crate) fn run(args: &InspectArgs, config: &Config, messages: Messages, watch: &Watch) -> Result<()> {
     let proxies = network::environment(|name| std::env::var_os(name));
     let mut options = Settings::new([&config.job], proxies)?.options;
     source::apply(&args.source, &mut options)?;
     args.network.apply(&mut options.network)?;
     let input = source::input(std::slice::from_ref(&args.input), args.base_url.as_deref())?;
-    let inspection = avweld::inspect(&input, &options)?;
+    let inspection = match args.deep || args.timeline {
+        true => watch.run(|| avweld::inspect_deep(&input, &options, &watch.token()))?,
+        false => avweld::inspect(&input, &options)?,
+    };
     if messages.json {
         return report::print(&inspection);
     }
-    terminal::data(text(&inspection).as_bytes())?;
+    let mut out = text(&inspection, args.deep);
+    if args.timeline {
+        let variable = |name: &str| std::env::var(name).ok();
+        out += &format!("\n{}", picture(&inspection.inputs, terminal::columns(variable), Glyphs::of_locale(variable)));
+    }
+    terminal::data(out.as_bytes())?;
     if !messages.quiet {
         inspection.warnings.iter().for_each(|message| terminal::say(warning_line(message)));
     }
@@ -29,7 +41,7 @@ pub(crate) fn run(args: &InspectArgs, config: &Config, messages: Messages) -> Re
 }
 
 /// The findings for people.
-fn text(inspection: &Inspection) -> String {
+fn text(inspection: &Inspection, with_deep: bool) -> String {
     let mut out = String::new();
     if !inspection.variants.is_empty() {
         out += "variants (* would be merged)\n";
@@ -66,7 +78,11 @@ fn text(inspection: &Inspection) -> String {
         out += &table(&rows);
         out.push('\n');
     }
-    let inputs: Vec<_> = inspection.inputs.iter().map(|input| sequence(input, inspection.kind)).collect();
+    let input = |input: &InputInfo| {
+        let deep = input.deep.as_ref().filter(|_| with_deep).map(deep::text);
+        sequence(input, inspection.kind) + &deep.unwrap_or_default()
+    };
+    let inputs: Vec<_> = inspection.inputs.iter().map(input).collect();
     out + &inputs.join("\n")
 }
 
@@ -117,34 +133,9 @@ fn number(value: f64) -> String {
     format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.map(printable).to_vec()
-}
-
-/// Rows with their columns aligned; the last column is as long as it is.
-fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<_> = (0..columns)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut out = String::new();
-    for row in rows {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
-        out += cells.join("  ").trim_end();
-        out.push('\n');
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_are_aligned_and_cells_escaped() {
-        let rows = [row(["#", "name", "x"]), row(["10", "a\x1b", ""])];
-        assert_eq!(table(&rows), "#   name     x\n10  a\\u{1b}\n");
-    }
 
     #[test]
     fn frame_rates_are_short() {

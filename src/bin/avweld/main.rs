@@ -6,6 +6,7 @@ mod args;
 mod batch;
 mod bench;
 mod config;
+mod deep;
 mod docs;
 mod existing;
 mod exit;
@@ -18,8 +19,10 @@ mod report;
 mod settings;
 mod signals;
 mod source;
+mod table;
 mod terminal;
 mod textfile;
+mod timeline;
 mod values;
 mod version;
 
@@ -71,8 +74,8 @@ fn dispatch(command: &Command, config: &Config, messages: Messages, watch: &Watc
     match command {
         Command::Merge(args) => merge::run(args, config, messages, watch)?,
         Command::Batch(args) => return batch::run(args, config, watch),
-        Command::Inspect(args) => inspect::run(args, config, messages)?,
         Command::Bench(args) => bench::run(args, config, messages, watch)?,
+        Command::Inspect(args) => inspect::run(args, config, messages, watch)?,
         Command::Completions { shell } => docs::completions(*shell)?,
         Command::Man => docs::man()?,
     }

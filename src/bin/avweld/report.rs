@@ -141,6 +141,13 @@ pub(crate) fn summary(report: &Report, with_warnings: bool) -> Vec<String> {
     if !mended.is_empty() {
         lines.push(format!("  mended: {}", mended.join(", ")));
     }
+    if let Some(verify) = &report.verify {
+        let errors = match (verify.errors, verify.source_errors) {
+            (0, 0) => "no errors".to_owned(),
+            (output, source) => format!("{}, {source} in the source", count(output, "error")),
+        };
+        lines.push(format!("  decoded: {}, {errors}", count(verify.decoded_frames, "frame")));
+    }
     lines.extend(report.dropped_streams.iter().map(|stream| {
         format!("  left out: {} {}: {}", stream.kind, printable(&stream.codec), printable(&stream.reason))
     }));

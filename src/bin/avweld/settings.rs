@@ -16,7 +16,7 @@ use crate::args::SourceArgs;
 use crate::keys;
 use crate::network::{NetworkArgs, TransferArgs};
 use crate::source;
-use crate::values::{self, Change, Discontinuity, Gap};
+use crate::values::{self, Change, Check, Discontinuity, Gap};
 
 /// All that can be said of one job beside its input and its output.
 #[derive(Args, Default, Clone, PartialEq)]
@@ -62,6 +62,10 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, help_heading = "Output")]
     #[arg(default_missing_value = "true", hide_possible_values = true)]
     pub(crate) no_fsync: Option<bool>,
+
+    /// How the output is checked before it appears [default: read]
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "Output")]
+    pub(crate) verify: Option<Check>,
 
     /// Where temporary files are made [default: the system's temporary folder]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -205,6 +209,7 @@ impl OutputArgs {
         }
         set(&mut options.fsync, self.no_fsync.map(|off| if off { Fsync::Off } else { Fsync::On }));
         set(&mut options.faststart, self.no_faststart.map(|off| if off { Faststart::Off } else { Faststart::On }));
+        set(&mut options.verify, self.verify.map(Into::into));
         set(&mut options.keep_temp, self.keep_temp);
         set(&mut options.on_gap, self.on_gap.map(Into::into));
         set(&mut options.on_discontinuity, self.on_discontinuity.map(Into::into));

@@ -6,6 +6,9 @@ use std::path::Path;
 
 use avweld::{Error, Result};
 
+/// No picture is wider, whatever `COLUMNS` says.
+const MAX_COLUMNS: usize = 1000;
+
 const RED: &str = "\x1b[1;31m";
 const YELLOW: &str = "\x1b[1;33m";
 const PLAIN: &str = "\x1b[0m";
@@ -70,6 +73,13 @@ pub(crate) fn clock(seconds: f64) -> String {
     format!("{h}:{m:02}:{s:02}.{:03}", ms % 1000)
 }
 
+/// Columns of the terminal: by `COLUMNS`, else by itself, else 100.
+pub(crate) fn columns(variable: impl Fn(&str) -> Option<String>) -> usize {
+    let told = variable("COLUMNS").and_then(|text| text.trim().parse().ok()).filter(|n| *n > 0);
+    let asked = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|n| *n > 0);
+    told.or_else(asked).unwrap_or(100).min(MAX_COLUMNS)
+}
+
 /// `1 segment`, `2 segments`.
 pub(crate) fn count(n: u64, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
@@ -90,6 +100,13 @@ mod tests {
         assert_eq!(clock(3661.9996), "1:01:02.000");
         assert_eq!(clock(-1.0), "0:00:00.000");
         assert_eq!(clock(f64::NAN), "0:00:00.000");
+    }
+
+    #[test]
+    fn the_environment_says_how_wide_a_terminal_is() {
+        let of = |value: &'static str| columns(|_| Some(value.to_owned()));
+        assert_eq!((of("72"), of("99999999")), (72, MAX_COLUMNS));
+        assert!(of("wide") > 0);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use avweld::{
     AddressPolicy, AudioChoice, Format, OnChange, OnDiscontinuity, OnGap, SubtitleChoice, TimeRange, VariantChoice,
+    Verify,
 };
 use bytesize::ByteSize;
 use clap::ValueEnum;
@@ -78,6 +79,25 @@ impl From<Change> for OnChange {
         match change {
             Change::Split => Self::Split,
             Change::Fail => Self::Fail,
+        }
+    }
+}
+
+/// How an output is checked before it appears.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Check {
+    /// Read back: tracks, packets and durations are those that were written.
+    Read,
+    /// Decoded too: no more errors than the source has, and as many frames. Takes longer.
+    Decode,
+}
+
+impl From<Check> for Verify {
+    fn from(check: Check) -> Self {
+        match check {
+            Check::Read => Self::Read,
+            Check::Decode => Self::Decode,
         }
     }
 }

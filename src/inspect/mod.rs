@@ -1,5 +1,7 @@
 //! What is in an input, without merging it.
 
+mod deep;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -13,9 +15,10 @@ use crate::error::Result;
 use crate::fetch::{Download, Settings, Wanted, Web, wanted};
 use crate::input::Input;
 use crate::net::Network;
-use crate::options::{Limits, OnGap, Options};
-use crate::plan::{Choice, Listed, Purpose, plan};
+use crate::options::{OnGap, Options};
+use crate::plan::{Choice, Listed, Plan, Purpose, plan};
 use crate::playlist::{InitSection, RenditionKind, Segment};
+use crate::report::Deep;
 use crate::time::Nanos;
 use crate::workspace::{self, Workspace};
 
@@ -104,6 +107,9 @@ pub struct InputInfo {
     pub container: Option<&'static str>,
     /// Streams of the first segment that is no gap; empty if it could not be read.
     pub streams: Vec<StreamInfo>,
+    /// What all of its media holds; `None`, and not in the JSON, unless [`inspect_deep`] looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deep: Option<Deep>,
 }
 
 /// A stream of a sequence's first segment: those that can be merged first, then those that cannot.
@@ -137,24 +143,51 @@ pub struct StreamInfo {
 /// that is malformed or too large, `Usage` for a variant or language that it does not have, `Unsupported` for
 /// a URL. Without a playlist also what [`Job::run`](crate::Job::run) would say of the first file.
 pub fn inspect(input: &Input, options: &Options) -> Result<Inspection> {
+    look(input, options, &CancelToken::new(), |plan, warnings, web| {
+        let mut inputs = Vec::new();
+        for listed in plan.inputs {
+            let mut info = facts(&listed);
+            match first_segment(listed, options, web) {
+                Ok(Some((container, streams))) => (info.container, info.streams) = (Some(container.name()), streams),
+                Ok(None) => {}
+                // Without a playlist the file is all there is to look into.
+                Err(error) if plan.kind == "files" => return Err(error),
+                Err(error) => warnings.push(error.to_string()),
+            }
+            inputs.push(info);
+        }
+        Ok(inputs)
+    })
+}
+
+/// Looks into an input and reads all of its media: [`InputInfo::deep`] tells of each stretch on one clock, and of
+/// each stream in it, how it is at the source. Blocks until all is read; of what comes from the web, files in a
+/// temporary folder are gone when this returns.
+///
+/// A segment that is missing or damaged, and a sequence that cannot be read on, are told in
+/// [`warnings`](Inspection::warnings), and the rest is read.
+///
+/// # Errors
+/// As [`inspect`]; and `Cancelled`, `Io`, `DiskFull` and `Internal` while the media is read.
+pub fn inspect_deep(input: &Input, options: &Options, cancel: &CancelToken) -> Result<Inspection> {
+    look(input, options, cancel, |plan, warnings, web| deep::inputs(plan, options, web, warnings))
+}
+
+/// Reads the playlists; `media` looks into the media of what a merge would read, and may add warnings.
+fn look(
+    input: &Input,
+    options: &Options,
+    cancel: &CancelToken,
+    media: impl FnOnce(Plan, &mut Vec<String>, &Web) -> Result<Vec<InputInfo>>,
+) -> Result<Inspection> {
     let _log = LogScope::enter();
     let network = Network::new(&options.network);
-    let web = Web::new(&network, &options.network, input.url().as_ref(), &CancelToken::new())?;
-    let plan = plan(input, options, Purpose::Inspect, &web)?;
+    let web = Web::new(&network, &options.network, input.url().as_ref(), cancel)?;
+    let mut plan = plan(input, options, Purpose::Inspect, &web)?;
     let (variants, renditions) = plan.choice.as_ref().map(entries).unwrap_or_default();
-    let (mut inputs, mut warnings) = (Vec::new(), plan.warnings);
-    for listed in plan.inputs {
-        let mut info = facts(&listed);
-        match first_segment(listed, options, &web) {
-            Ok(Some((container, streams))) => (info.container, info.streams) = (Some(container.name()), streams),
-            Ok(None) => {}
-            // Without a playlist the file is all there is to look into.
-            Err(error) if plan.kind == "files" => return Err(error),
-            Err(error) => warnings.push(error.to_string()),
-        }
-        inputs.push(info);
-    }
-    Ok(Inspection { kind: plan.kind, variants, renditions, inputs, warnings })
+    let (kind, mut warnings) = (plan.kind, std::mem::take(&mut plan.warnings));
+    let inputs = media(plan, &mut warnings, &web)?;
+    Ok(Inspection { kind, variants, renditions, inputs, warnings })
 }
 
 /// What a multivariant playlist lists.
@@ -208,6 +241,7 @@ fn facts(listed: &Listed) -> InputInfo {
         encryption,
         container: None,
         streams: Vec::new(),
+        deep: None,
     }
 }
 
@@ -223,8 +257,11 @@ fn first_segment(mut listed: Listed, options: &Options, web: &Web) -> Result<Opt
     listed.input_role = InputRole::Everything;
     let workspace = Workspace::open(options.temp_dir.as_deref(), workspace::Purpose::default(), options.keep_temp)?;
     let wanted = wanted(&[listed.sequence()]);
-    let _download =
-        if wanted.is_empty() { None } else { Some(download(&listed, wanted, &options.limits, &workspace, web)?) };
+    let _download = if wanted.is_empty() {
+        None
+    } else {
+        Some(download(&[&listed], wanted, OnGap::Fail, options, &workspace, web)?)
+    };
     let source = InputSource { on_gap: OnGap::Fail, ..listed.into_source(options, workspace.path()) };
     let mut demuxer = InputDemuxer::new(source, &options.limits, &CancelToken::new());
     loop {
@@ -239,11 +276,15 @@ fn first_segment(mut listed: Listed, options: &Options, web: &Web) -> Result<Opt
     }
 }
 
-/// Fetches what the first segment needs. Dropped, it ends.
+/// Resources that are fetched ahead of the one that is read, for each that may be in flight.
+const AHEAD: usize = 8;
+
+/// Fetches what is wanted of some sequences. Dropped, it ends.
 fn download(
-    listed: &Listed,
+    listed: &[&Listed],
     wanted: Vec<Wanted>,
-    limits: &Limits,
+    on_gap: OnGap,
+    options: &Options,
     workspace: &Workspace,
     web: &Web,
 ) -> Result<Arc<Download>> {
@@ -251,14 +292,14 @@ fn download(
         client: web.client.clone(),
         store: workspace.store()?,
         cancel: web.cancel.clone(),
-        on_gap: OnGap::Fail,
-        limits: limits.clone(),
-        window: wanted.len(),
+        on_gap,
+        limits: options.limits.clone(),
+        window: options.network.concurrent_segments.max(1) * AHEAD,
         refresh: None,
         listener: None,
     };
     let download = Arc::new(Download::start(&web.network, wanted, settings)?);
-    listed.fetcher.take_from(&download);
+    listed.iter().for_each(|listed| listed.fetcher.take_from(&download));
     Ok(download)
 }
 

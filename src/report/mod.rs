@@ -1,8 +1,12 @@
 //! What a finished job did.
 
+mod deep;
+
 use std::path::PathBuf;
 
 use serde::Serialize;
+
+pub use deep::{Deep, Gap, Run, StreamRun};
 
 /// The account of a job that succeeded. Serializes to the JSON object that `--json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,8 +48,27 @@ pub struct Report {
     pub bytes_in: u64,
     /// What came from the web; all 0 for a local input.
     pub download: Download,
+    /// What decoding came to; `None`, and not in the JSON, unless [`Verify::Decode`](crate::Verify::Decode) asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verification>,
     /// Wall-clock times.
     pub elapsed_s: Elapsed,
+}
+
+/// What came of decoding the outputs and their source, over all tracks of all files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Verification {
+    /// Frames that the outputs decode to: pictures, and blocks of samples.
+    pub decoded_frames: u64,
+    /// Frames that the source's packets decode to.
+    pub source_frames: u64,
+    /// Packets of the outputs that a decoder returned an error for, complained of, or marked as damaged.
+    pub errors: u64,
+    /// The same for the source's packets.
+    pub source_errors: u64,
+    /// Tracks that were not decoded, as there is no decoder for them.
+    pub undecoded_tracks: u64,
 }
 
 /// What a job fetched.

@@ -1,0 +1,355 @@
+//! What an input's streams are like at the source: runs, gaps, resets, counted packet by packet. Pure.
+
+use crate::av::{MediaKind, Parameters};
+use crate::report::{Gap, Run, StreamRun};
+use crate::time::{Nanos, TimeBase};
+use crate::timeline::{BACK_AT_BORDER, BACK_INSIDE, Epoch, FORWARD, Item, PERIOD, nearest_wrapped};
+
+/// Time without a packet that counts as a gap.
+const GAP: Nanos = Nanos::from_ms(100);
+/// Gaps of a stream's run that are listed; the rest is counted.
+const LISTED_GAPS: usize = 100;
+/// Runs of an input that are told apart, so that no input decides how much memory this takes: of further resets there is
+/// the number alone.
+const MAX_RUNS: usize = 20_000;
+
+/// A stream while it is read.
+#[derive(Default)]
+struct Reading {
+    run: usize,
+    segment: usize,
+    /// Where the last packet stood, and the next is expected; `None` at a run's start.
+    last: Option<Nanos>,
+    next: Option<Nanos>,
+    last_dts: Option<i64>,
+    /// The last timestamp that wraps, unwrapped.
+    reference_ticks: Option<i64>,
+    /// Whole periods of the clock that this is beyond 33 bits.
+    periods: Option<i64>,
+}
+
+/// What is told of a stream apart from its packets.
+pub(super) struct StreamKind {
+    pub(super) kind: MediaKind,
+    pub(super) codec: String,
+}
+
+impl StreamKind {
+    pub(super) fn of(parameters: &Parameters) -> Self {
+        Self { kind: parameters.kind(), codec: parameters.codec().name() }
+    }
+}
+
+/// A run, and what it takes to find the epoch that it is.
+struct Counted {
+    begins: &'static str,
+    segment: usize,
+    start: Option<Nanos>,
+    newest_ticks: Option<i64>,
+    streams: Vec<StreamRun>,
+}
+
+/// How a run begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begins {
+    Discontinuity,
+    Reset,
+}
+
+/// The account of one input.
+#[derive(Default)]
+pub(super) struct Account {
+    kinds: Vec<StreamKind>,
+    reading: Vec<Reading>,
+    runs: Vec<Counted>,
+    pub(super) resets: u64,
+}
+
+impl Account {
+    /// What a stream carries from now on.
+    pub(super) fn stream(&mut self, stream: usize, kind: StreamKind) {
+        if stream < self.kinds.len() {
+            self.kinds[stream] = kind;
+        } else {
+            self.kinds.push(kind);
+            self.reading.push(Reading { run: self.runs.len().saturating_sub(1), ..Reading::default() });
+        }
+    }
+
+    /// All streams go over to another clock.
+    pub(super) fn begin_run(&mut self, begins: Begins, segment: usize) {
+        self.resets += u64::from(begins == Begins::Reset);
+        let run = self.open(begins, segment);
+        for reading in &mut self.reading {
+            *reading = Reading { run, segment, ..Reading::default() };
+        }
+    }
+
+    fn open(&mut self, begins: Begins, segment: usize) -> usize {
+        let begins = match (self.runs.len(), begins) {
+            (0, _) => "start",
+            (_, Begins::Discontinuity) => "discontinuity",
+            (_, Begins::Reset) => "reset",
+        };
+        if self.runs.len() < MAX_RUNS {
+            self.runs.push(Counted { begins, segment, start: None, newest_ticks: None, streams: Vec::new() });
+        }
+        self.runs.len() - 1
+    }
+
+    /// A packet; `missing`: media known to be missing before it.
+    pub(super) fn packet(&mut self, stream: usize, item: &Item<()>, is_key: bool, missing: Nanos) {
+        if self.runs.is_empty() {
+            self.open(Begins::Discontinuity, item.segment);
+        }
+        let newest_ticks = self.runs[self.reading[stream].run].newest_ticks;
+        let reading = &self.reading[stream];
+        let time = |ticks: i64| Nanos::from_ticks(ticks, item.base);
+        let (mut dts, mut pts) = unwrapped(item, reading.reference_ticks.or(newest_ticks));
+        let mut stands = dts.or(pts).map(time);
+        let length = item.duration.map_or(Nanos::ZERO, time);
+        let mut step = None;
+        if let (Some(at), Some(next), Some(last)) = (stands, reading.next, reading.last) {
+            let distance = at.minus(next);
+            let back = if item.segment == reading.segment { BACK_INSIDE } else { BACK_AT_BORDER };
+            if (distance < Nanos(-back.0) && at <= last) || distance > FORWARD.plus(missing) {
+                step = Some(distance);
+            }
+        }
+        if let Some(at) = stands.filter(|_| step.is_some()) {
+            let run = self.run_behind(stream, item.segment, at);
+            self.reading[stream] = Reading { run, ..Reading::default() };
+            (dts, pts) = unwrapped(item, self.runs[run].newest_ticks.or(dts));
+            stands = dts.or(pts).map(time);
+        }
+        let reading = &mut self.reading[stream];
+        let run = &mut self.runs[reading.run];
+        let counted = match run.streams.iter().position(|s| s.stream == stream) {
+            Some(n) => &mut run.streams[n],
+            None => {
+                let StreamKind { kind, codec } = &self.kinds[stream];
+                run.streams.push(StreamRun {
+                    stream,
+                    kind: kind.name(),
+                    codec: codec.clone(),
+                    keyframes: (*kind == MediaKind::Video).then_some(0),
+                    step_s: step.map(Nanos::seconds),
+                    ..StreamRun::default()
+                });
+                let newest = run.streams.len() - 1;
+                &mut run.streams[newest]
+            }
+        };
+        counted.packets += 1;
+        counted.bytes += item.bytes as u64;
+        counted.keyframes = counted.keyframes.map(|n| n + u64::from(is_key));
+        let later_than_shown = dts.zip(pts).is_some_and(|(dts, pts)| dts > pts);
+        let not_after_last = dts.zip(reading.last_dts).is_some_and(|(dts, last)| dts <= last);
+        counted.dts_faults += u64::from(later_than_shown || not_after_last);
+        if item.wraps
+            && let Some(ticks) = dts.or(pts)
+        {
+            let periods = ticks.div_euclid(PERIOD);
+            counted.wraps += u64::from(reading.periods.is_some_and(|before| before < periods));
+            reading.periods = Some(periods);
+            reading.reference_ticks = Some(ticks);
+            run.newest_ticks = Some(ticks);
+        }
+        let Some(at) = stands else {
+            counted.untimed += 1;
+            reading.next = reading.next.map(|next| next.plus(length));
+            return;
+        };
+        if let Some(next) = reading.next {
+            let gap = at.minus(next);
+            let before = next.minus(reading.last.unwrap_or(next));
+            if gap > GAP.max(before) {
+                counted.gaps += 1;
+                counted.gap_s += gap.seconds();
+                if counted.gap_list.len() < LISTED_GAPS {
+                    counted.gap_list.push(Gap { at_s: next.seconds(), duration_s: gap.seconds() });
+                }
+            }
+        }
+        let shown = pts.map_or(at, time);
+        run.start = Some(run.start.map_or(shown, |start| start.min(shown)));
+        let (first, last, end) = (&mut counted.first_s, &mut counted.last_s, &mut counted.end_s);
+        *first = Some(first.map_or(shown.seconds(), |first| first.min(shown.seconds())));
+        *last = Some(last.map_or(shown.seconds(), |last| last.max(shown.seconds())));
+        *end = Some(end.map_or(f64::MIN, |end| end).max(shown.plus(length).seconds()));
+        reading.segment = item.segment;
+        (reading.last, reading.next) = (Some(at), Some(at.plus(length)));
+        reading.last_dts = dts.or(reading.last_dts);
+    }
+
+    /// The run that a stream goes on in whose clock jumps: one that another stream found before, or a new one.
+    fn run_behind(&mut self, stream: usize, segment: usize, at: Nanos) -> usize {
+        let now = self.reading[stream].run;
+        let found = self.runs.iter().enumerate().skip(now + 1).find(|(_, run)| {
+            run.begins == "reset"
+                && run.segment.abs_diff(segment) <= 1
+                && run.start.is_some_and(|start| start.distance(at) <= FORWARD)
+                && run.streams.iter().all(|s| s.stream != stream)
+        });
+        match found {
+            Some((n, _)) => n,
+            None => {
+                self.resets += 1;
+                self.open(Begins::Reset, segment)
+            }
+        }
+    }
+
+    /// The runs, with what a merge's timeline made of them. `number` gives a segment's media sequence number.
+    pub(super) fn finish(self, epochs: &[Epoch], number: impl Fn(usize) -> u64) -> Vec<Run> {
+        let mut epochs = epochs.iter().peekable();
+        let mut present: Option<&Epoch> = None;
+        let runs = self.runs.into_iter().map(|mut run| {
+            run.streams.sort_by_key(|s| s.stream);
+            // The timeline has an epoch for each run with packets, and may have seen fewer jumps than we.
+            if let Some(start) = run.start {
+                let is_here = |e: &&Epoch| e.segment <= run.segment && apart(e.start, start).0 <= FORWARD;
+                match epochs.peek() {
+                    Some(next) if present.is_none() || is_here(next) => present = epochs.next(),
+                    _ => {}
+                }
+            }
+            let offset = run.start.zip(present).map(|(start, epoch)| epoch.offset.minus(apart(epoch.start, start).1));
+            Run {
+                segment: number(run.segment),
+                begins: run.begins,
+                offset_s: offset.map(Nanos::seconds),
+                streams: run.streams,
+            }
+        });
+        runs.collect()
+    }
+}
+
+/// DTS and PTS near to a reference, where they wrap.
+fn unwrapped(item: &Item<()>, reference: Option<i64>) -> (Option<i64>, Option<i64>) {
+    let near = |ticks: Option<i64>, reference: Option<i64>| match (ticks, reference.filter(|_| item.wraps)) {
+        (Some(ticks), Some(reference)) => Some(nearest_wrapped(ticks, reference)),
+        (ticks, _) => ticks,
+    };
+    let dts = near(item.dts, reference);
+    (dts, near(item.pts, dts.or(reference)))
+}
+
+/// How far two times lie apart, whole periods of a clock that wraps left aside, and how much that is.
+fn apart(ours: Nanos, theirs: Nanos) -> (Nanos, Nanos) {
+    let period = Nanos::from_ticks(PERIOD, TimeBase::MPEG);
+    let periods = (theirs.minus(ours).0 as f64 / period.0 as f64).round() as i64;
+    let whole = Nanos(period.0.saturating_mul(periods));
+    (theirs.minus(ours).distance(whole), whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts packets of 40 ms at these times in ms, each with its segment, as one stream of video.
+    fn account(packets: &[(usize, i64)]) -> Account {
+        let mut account = Account::default();
+        account.stream(0, StreamKind { kind: MediaKind::Video, codec: "h264".to_owned() });
+        for (n, (segment, ms)) in packets.iter().enumerate() {
+            account.packet(0, &item(*segment, Some(ms * 90), 10), n % 5 == 0, Nanos::ZERO);
+        }
+        account
+    }
+
+    fn item(segment: usize, ticks: Option<i64>, bytes: usize) -> Item<()> {
+        Item {
+            track: 0,
+            segment,
+            pts: ticks.map(|t| t.rem_euclid(PERIOD)),
+            dts: ticks.map(|t| t.rem_euclid(PERIOD)),
+            duration: Some(3600),
+            base: TimeBase::MPEG,
+            wraps: true,
+            samples: None,
+            priming: Nanos::ZERO,
+            tolerance: None,
+            floating: false,
+            fingerprint: 0,
+            bytes,
+            payload: (),
+        }
+    }
+
+    fn runs(account: Account, epochs: &[Epoch]) -> Vec<Run> {
+        account.finish(epochs, |segment| segment as u64 + 7)
+    }
+
+    #[test]
+    fn a_stream_without_trouble_is_one_run() {
+        let times: Vec<_> = (0..10).map(|n| (n / 5, 10_000 + n as i64 * 40)).collect();
+        let epoch = Epoch { segment: 0, start: Nanos::from_ms(10_000), offset: Nanos::from_ms(-10_000) };
+        let [run] = &runs(account(&times), &[epoch])[..] else { panic!("not one run") };
+        assert_eq!((run.segment, run.begins, run.offset_s), (7, "start", Some(-10.0)));
+        let [video] = &run.streams[..] else { panic!("not one stream") };
+        assert_eq!((video.packets, video.keyframes, video.bytes), (10, Some(2), 100));
+        assert_eq!((video.first_s, video.last_s, video.end_s), (Some(10.0), Some(10.36), Some(10.4)));
+        assert_eq!((video.gaps, video.wraps, video.dts_faults, video.untimed, video.step_s), (0, 0, 0, 0, None));
+    }
+
+    #[test]
+    fn a_clock_that_begins_again_is_a_reset_and_says_how_far_it_went() {
+        let account = account(&[(0, 0), (0, 40), (0, 80), (1, 0), (1, 40)]);
+        assert_eq!(account.resets, 1);
+        let found = runs(account, &[]);
+        let told: Vec<_> = found.iter().map(|r| (r.segment, r.begins, r.streams[0].step_s)).collect();
+        assert_eq!(told, [(7, "start", None), (8, "reset", Some(-0.12))]);
+    }
+
+    #[test]
+    fn streams_that_jump_at_one_place_share_the_run() {
+        let mut account = Account::default();
+        for (n, kind) in [MediaKind::Video, MediaKind::Audio].into_iter().enumerate() {
+            account.stream(n, StreamKind { kind, codec: String::new() });
+        }
+        for (segment, ms) in [(0, 50_000), (0, 50_040), (1, 500), (1, 540)] {
+            for stream in 0..2 {
+                account.packet(stream, &item(segment, Some(ms * 90 + stream as i64), 1), true, Nanos::ZERO);
+            }
+        }
+        assert_eq!(account.resets, 1);
+        let found = runs(account, &[]);
+        assert_eq!(found.iter().map(|r| r.streams.len()).collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(found[1].streams[1].keyframes, None);
+    }
+
+    #[test]
+    fn gaps_faults_and_missing_times_are_counted() {
+        let mut account = account(&[(0, 0), (0, 40), (0, 540), (0, 540)]);
+        account.packet(0, &item(0, None, 1), false, Nanos::ZERO);
+        let found = runs(account, &[]);
+        let video = &found[0].streams[0];
+        assert_eq!((video.gaps, video.gap_list[0].at_s, video.dts_faults, video.untimed), (1, 0.08, 1, 1));
+        assert!((video.gap_s - 0.46).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_wrap_is_no_reset() {
+        let before = PERIOD / 90 - 60;
+        let account = account(&[(0, before), (0, before + 40), (0, before + 80), (1, before + 120)]);
+        assert_eq!(account.resets, 0);
+        let found = runs(account, &[]);
+        assert_eq!((found.len(), found[0].streams[0].wraps, found[0].streams[0].packets), (1, 1, 4));
+    }
+
+    #[test]
+    fn a_discontinuity_begins_a_run_whatever_the_times_say() {
+        let mut account = account(&[(0, 0), (0, 40)]);
+        account.begin_run(Begins::Discontinuity, 1);
+        account.packet(0, &item(1, Some(80 * 90), 1), true, Nanos::ZERO);
+        let epochs = [(0, 0, 0), (1, 80, 0)].map(|(segment, start, offset)| Epoch {
+            segment,
+            start: Nanos::from_ms(start),
+            offset: Nanos::from_ms(offset),
+        });
+        let found = runs(account, &epochs);
+        let told: Vec<_> = found.iter().map(|r| (r.begins, r.offset_s)).collect();
+        assert_eq!(told, [("start", Some(0.0)), ("discontinuity", Some(0.0))]);
+    }
+}

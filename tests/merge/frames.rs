@@ -1,40 +1,40 @@
 //! Decoded frames of output and source are the same, in order.
 //!
-//! The source is put together without avweld (`source`) and decoded by ffmpeg run by run; the output is decoded by the
-//! same ffmpeg from end to end. So that both decode every packet, edit lists are left aside and no priming sample is
-//! skipped: whether players honour those is another test's matter. Where a run begins, the output's decoder comes
-//! from the run before and the source's is new. A picture that begins a run needs none before it, but a transform
-//! codec's first frames overlap with what was before: of them the length is compared, the samples are not
-//! (`warm_up`).
+//! The source is put together without avweld (`source`) and decoded by ffmpeg; the output is decoded by the same
+//! ffmpeg from end to end. So that both decode every packet, edit lists are left aside and no priming sample is
+//! skipped: whether players honour those is another test's matter.
+//!
+//! What a decoder gives after a seam depends on what it decoded before: frames of audio overlap, and AAC's noise comes
+//! from a generator that goes on. So a track of several runs has two just sources, one whose decoder begins anew with
+//! each run, as it does for outputs in several files, and one whose decoder goes on. It must be the same as one of
+//! them, frame by frame, with no exception at the seams.
 
 use std::env;
+use std::fmt::Write as _;
 use std::fs;
-use std::io::{Write, stderr};
+use std::io::{Write as _, stderr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use serde_json::Value;
 
 use crate::sandbox::{Sandbox, fixture, names};
 use crate::source::{self, Run};
 
 /// What decodes from one stream: a length and a hash for each frame.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 struct Decoded {
     kind: String,
-    codec: String,
     frames: Vec<(u64, String)>,
 }
 
-/// Decodes every stream of a file, in order.
-fn decode(path: &Path, is_mp4: bool) -> Vec<Decoded> {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-v", "fatal", "-nostdin", "-flags2", "+skip_manual"]);
-    if is_mp4 {
-        command.args(["-ignore_editlist", "1"]);
-    }
-    let output = command
+/// For an MP4: its edit lists aside.
+const WHOLE: &[&str] = &["-ignore_editlist", "1"];
+
+/// Decodes every stream of a file, video first; those are left out from which nothing comes.
+fn decode(path: &Path, options: &[&str]) -> Vec<Decoded> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "fatal", "-nostdin", "-flags2", "+skip_manual"])
+        .args(options)
         .arg("-i")
         .arg(path)
         .args(["-map", "0:v?", "-map", "0:a?", "-fps_mode", "passthrough", "-f", "framemd5", "-"])
@@ -42,77 +42,69 @@ fn decode(path: &Path, is_mp4: bool) -> Vec<Decoded> {
         .expect("ffmpeg runs; `make deps` installs it");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ffmpeg on {}: {said}", path.display());
-    let codecs = codecs(path);
     let mut out: Vec<Decoded> = Vec::new();
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         if let Some(media) = line.strip_prefix("#media_type ") {
             let (index, kind) = media.split_once(": ").unwrap();
             assert_eq!(index.parse(), Ok(out.len()));
-            let nth = out.iter().filter(|stream| stream.kind == kind).count();
-            let codec = codecs.iter().filter(|(k, _)| k == kind).nth(nth).unwrap().1.clone();
-            out.push(Decoded { kind: kind.to_owned(), codec, frames: Vec::new() });
+            out.push(Decoded { kind: kind.to_owned(), frames: Vec::new() });
         } else if !line.starts_with('#') {
             let column: Vec<&str> = line.split(',').map(str::trim).collect();
             let [index, .., size, hash] = column[..] else { panic!("not a line of framemd5: {line}") };
             out[index.parse::<usize>().unwrap()].frames.push((size.parse().unwrap(), hash.to_owned()));
         }
     }
+    out.retain(|stream| !stream.frames.is_empty());
     out
 }
 
-/// Kind and codec of each stream.
-fn codecs(path: &Path) -> Vec<(String, String)> {
-    let output = Command::new("ffprobe")
-        .args(["-v", "fatal", "-of", "json", "-show_entries", "stream=codec_type,codec_name"])
-        .arg(path)
-        .output()
-        .expect("ffprobe runs; `make deps` installs it");
-    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let streams = found["streams"].as_array().unwrap();
-    streams.iter().map(|stream| (text(&stream["codec_type"]), text(&stream["codec_name"]))).collect()
-}
-
-/// Frames at the start of a run whose samples depend on what was decoded before.
-fn warm_up(codec: &str) -> usize {
-    match codec {
-        // Half a frame of overlap; with SBR its filter bank's delay too.
-        "aac" | "aac_latm" => 2,
-        "ac3" | "eac3" => 1,
-        // The bit reservoir reaches back as far as 511 bytes, beside the overlap.
-        "mp3" => 3,
-        // 80 ms until its predictors converge.
-        "opus" => 4,
-        _ => 0,
-    }
-}
-
-/// One track of the source: what each of its runs holds.
-struct Wanted {
-    kind: String,
-    runs: Vec<Decoded>,
-}
-
-/// The tracks of a source, video first.
-fn wanted(playlist: &Path) -> Vec<Wanted> {
-    let inputs = source::inputs(playlist);
-    let is_apart = inputs.len() > 1;
-    let mut tracks: Vec<Wanted> = Vec::new();
+/// The tracks of a source, video first: of each run after the other what it decodes to.
+fn tracks(inputs: &[Vec<Run>], decode: impl Fn(&[Run]) -> Vec<Decoded>) -> Vec<Decoded> {
+    let mut tracks: Vec<Decoded> = Vec::new();
     for (number, runs) in inputs.iter().enumerate() {
-        let before = tracks.len();
-        for run in runs {
-            let mut here = decode_run(run);
-            // Audio of its own takes the place of what is beside the pictures.
-            here.retain(|stream| !stream.frames.is_empty() && (number > 0 || !is_apart || stream.kind == "video"));
-            for (nth, stream) in numbered(here) {
-                let same = tracks.iter().enumerate().skip(before).filter(|(_, t)| t.kind == stream.kind).nth(nth);
-                match same.map(|(at, _)| at) {
-                    Some(at) => tracks[at].runs.push(stream),
-                    None => tracks.push(Wanted { kind: stream.kind.clone(), runs: vec![stream] }),
-                }
-            }
+        let mut here = decode(runs);
+        // Audio of its own takes the place of what is beside the pictures.
+        here.retain(|stream| number > 0 || inputs.len() == 1 || stream.kind == "video");
+        tracks.extend(here);
+    }
+    tracks
+}
+
+/// With a decoder for each run.
+fn anew(runs: &[Run]) -> Vec<Decoded> {
+    let each = runs.iter().map(|run| decode_bytes(&run.data, run.is_mp4));
+    join(each.collect())
+}
+
+/// With one decoder for all, where one can read them one after the other.
+fn going_on(runs: &[Run]) -> Vec<Decoded> {
+    if runs.len() == 1 || runs.iter().any(|run| run.is_mp4 != runs[0].is_mp4) {
+        return anew(runs);
+    }
+    if !runs[0].is_mp4 {
+        return decode_bytes(&runs.iter().flat_map(|run| run.data.clone()).collect::<Vec<_>>(), false);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut list = String::from("ffconcat version 1.0\n");
+    for (n, run) in runs.iter().enumerate() {
+        fs::write(folder.path().join(format!("{n}.mp4")), &run.data).unwrap();
+        writeln!(list, "file {n}.mp4\noption ignore_editlist 1").unwrap();
+    }
+    fs::write(folder.path().join("list"), list).unwrap();
+    decode(&folder.path().join("list"), &["-f", "concat", "-safe", "0"])
+}
+
+/// Joins the streams of several files, by kind and by number among their kind.
+fn join(files: Vec<Vec<Decoded>>) -> Vec<Decoded> {
+    let mut tracks: Vec<Decoded> = Vec::new();
+    for (nth, stream) in files.into_iter().flat_map(numbered) {
+        match tracks.iter_mut().filter(|track| track.kind == stream.kind).nth(nth) {
+            Some(track) => track.frames.extend(stream.frames),
+            None => tracks.push(stream),
         }
     }
+    // The first file may lack what a later one has.
+    tracks.sort_by_key(|track| track.kind != "video");
     tracks
 }
 
@@ -123,51 +115,40 @@ fn numbered(streams: Vec<Decoded>) -> Vec<(usize, Decoded)> {
     streams.into_iter().enumerate().map(|(at, stream)| (nth(at), stream)).collect()
 }
 
-fn decode_run(run: &Run) -> Vec<Decoded> {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(&run.data).unwrap();
-    decode(file.path(), run.is_mp4)
+fn decode_bytes(data: &[u8], is_mp4: bool) -> Vec<Decoded> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), data).unwrap();
+    decode(file.path(), if is_mp4 { WHOLE } else { &[] })
 }
 
 /// How the decoded frames of these files, one after the other, differ from the source's. `Ok`: not at all, and so
 /// many were compared.
 pub(crate) fn compare(playlist: &Path, outputs: &[PathBuf]) -> Result<usize, String> {
-    let mut found: Vec<Decoded> = Vec::new();
-    for output in outputs {
-        for (nth, stream) in numbered(decode(output, true)) {
-            match found.iter_mut().filter(|track| track.kind == stream.kind).nth(nth) {
-                Some(track) => track.frames.extend(stream.frames),
-                None => found.push(stream),
-            }
+    let found = join(outputs.iter().map(|output| decode(output, WHOLE)).collect());
+    let inputs = source::inputs(playlist);
+    match same(&found, &tracks(&inputs, anew)) {
+        Err(how) if inputs.iter().any(|runs| runs.len() > 1) => {
+            same(&found, &tracks(&inputs, going_on)).map_err(|going_on| format!("{how}; with one decoder: {going_on}"))
         }
+        same => same,
     }
-    let wanted = wanted(playlist);
-    let is = found.iter().map(|track| track.kind.as_str()).collect::<Vec<_>>();
-    let was = wanted.iter().map(|track| track.kind.as_str()).collect::<Vec<_>>();
-    if is != was {
-        return Err(format!("tracks that decode: {is:?}, not {was:?}"));
-    }
-    found.iter().zip(&wanted).map(|(found, wanted)| compare_track(found, wanted)).sum()
 }
 
-fn compare_track(found: &Decoded, wanted: &Wanted) -> Result<usize, String> {
-    let kind = &wanted.kind;
-    let all: usize = wanted.runs.iter().map(|run| run.frames.len()).sum();
-    if found.frames.len() != all {
-        return Err(format!("{} frames of {kind} decode, not {all}", found.frames.len()));
+fn same(found: &[Decoded], wanted: &[Decoded]) -> Result<usize, String> {
+    let kinds = |tracks: &[Decoded]| tracks.iter().map(|track| track.kind.clone()).collect::<Vec<_>>();
+    if kinds(found) != kinds(wanted) {
+        return Err(format!("tracks that decode: {:?}, not {:?}", kinds(found), kinds(wanted)));
     }
-    let mut number = 0;
-    for (nth, run) in wanted.runs.iter().enumerate() {
-        let warm = if nth == 0 { 0 } else { warm_up(&run.codec) };
-        for (n, was) in run.frames.iter().enumerate() {
-            let is = &found.frames[number];
-            if is.0 != was.0 || (n >= warm && is.1 != was.1) {
-                return Err(format!("{kind}: frame {number} of {all} is not the source's (frame {n} of run {nth})"));
-            }
-            number += 1;
+    for (Decoded { kind, frames }, wanted) in found.iter().zip(wanted) {
+        let all = wanted.frames.len();
+        if frames.len() != all {
+            return Err(format!("{} frames of {kind} decode, not {all}", frames.len()));
+        }
+        if let Some(n) = frames.iter().zip(&wanted.frames).position(|(is, was)| is != was) {
+            return Err(format!("{kind}: frame {n} of {all} is not the source's"));
         }
     }
-    Ok(all)
+    Ok(found.iter().map(|track| track.frames.len()).sum())
 }
 
 /// Merges, and holds what came out against the source.

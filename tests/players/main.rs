@@ -2,7 +2,6 @@
 #![cfg(all(feature = "cli", unix))]
 
 #[path = "../http/certificates.rs"]
-#[expect(dead_code, reason = "shared with the tests of HTTP, which use more of it")]
 mod certificates;
 #[path = "../merge/judge.rs"]
 #[expect(dead_code, reason = "shared with the tests of merging, which use more of it")]

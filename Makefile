@@ -7,10 +7,11 @@ DEMO = demo/fmp4-separate-audio.mp4
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
-deps: ## Install what is missing: libav's headers, pkg-config, libclang, ffprobe, strace, nginx, openssl
+deps: ## Install what is missing to build (libav's headers, pkg-config, libclang) and to test, Chromium too
 	@sh scripts/deps.sh
 
-demo: deps ## Build the command, merge a fixture into demo/, print its report
+demo: ## Build the command, merge a fixture into demo/, print its report
+	@sh scripts/deps.sh --build
 	cargo build --release --locked
 	@mkdir -p demo
 	cargo run --release --locked --quiet -- merge fixtures/fmp4-separate-audio/index.m3u8 -o $(DEMO) -y --json

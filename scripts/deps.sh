@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what avweld needs to build and to be tested, as far as it is missing.
-# usage: scripts/deps.sh [--check]    --check only says what is missing, and exits 1 where something is
+# usage: scripts/deps.sh [--check | --build]
+#   --check only says what is missing, and exits 1 where something is; --build leaves out what only tests need
 set -eu
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -24,11 +25,16 @@ has cc || need compiler
 has pkg-config || need pkg-config
 { has pkg-config && pkg-config --exists libavformat libavcodec libavutil; } || need libav
 has_libclang || need libclang
-has ffprobe || need ffprobe
-[ "$(uname -s)" != Linux ] || has strace || need strace
-# Debian keeps nginx where an ordinary user's PATH does not reach.
-has nginx || [ -x /usr/sbin/nginx ] || need nginx
-has openssl || need openssl
+if [ "${1:-}" != --build ]; then
+    has ffprobe || need ffprobe
+    [ "$(uname -s)" != Linux ] || has strace || need strace
+    # Debian keeps nginx where an ordinary user's PATH does not reach.
+    has nginx || [ -x /usr/sbin/nginx ] || need nginx
+    has openssl || need openssl
+    # Two players that the outputs are tried on.
+    has mkvmerge || need mkvtoolnix
+    has chromium || need chromium
+fi
 
 has cargo || { echo "cargo is missing: install Rust 1.89 or newer from https://rustup.rs" >&2; exit 1; }
 [ -n "$missing" ] || exit 0
@@ -38,7 +44,8 @@ echo "missing:$missing" >&2
 sudo=
 [ "$(id -u)" -eq 0 ] || sudo=sudo
 packages=
-# The packages of what is missing, by the names given: compiler pkg-config libav libclang ffprobe strace nginx openssl.
+# The packages of what is missing, by the names given: compiler pkg-config libav libclang ffprobe strace; the others are
+# called the same everywhere.
 pick() {
     for m in $missing; do
         case $m in
@@ -48,8 +55,7 @@ pick() {
             libclang) packages="$packages $4" ;;
             ffprobe) packages="$packages $5" ;;
             strace) packages="$packages $6" ;;
-            nginx) packages="$packages nginx" ;;
-            openssl) packages="$packages openssl" ;;
+            *) packages="$packages $m" ;;
         esac
     done
 }

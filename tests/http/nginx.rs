@@ -165,7 +165,7 @@ error_log error.log;
 events {{ worker_connections 512; }}
 http {{
 {temporary}
-    types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; video/mp4 mp4 m4s; }}
+    types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; video/mp4 mp4 m4s; text/html html; }}
     log_format own '$server_protocol $request_uri $sent_http_content_encoding- $connection';
     access_log access.log own;
     gzip on;

@@ -1,0 +1,194 @@
+//! Decoded frames of output and source are the same, in order.
+//!
+//! The source is put together without avweld (`source`) and decoded by ffmpeg; the output is decoded by the same
+//! ffmpeg from end to end. So that both decode every packet, edit lists are left aside and no priming sample is
+//! skipped: whether players honour those is another test's matter.
+//!
+//! What a decoder gives after a seam depends on what it decoded before: frames of audio overlap, and AAC's noise comes
+//! from a generator that goes on. So a track of several runs has two just sources, one whose decoder begins anew with
+//! each run, as it does for outputs in several files, and one whose decoder goes on. It must be the same as one of
+//! them, frame by frame, with no exception at the seams.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Write as _, stderr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::sandbox::{Sandbox, fixture, names};
+use crate::source::{self, Run};
+
+/// What decodes from one stream: a length and a hash for each frame.
+#[derive(Debug)]
+struct Decoded {
+    kind: String,
+    frames: Vec<(u64, String)>,
+}
+
+/// For an MP4: its edit lists aside.
+const WHOLE: &[&str] = &["-ignore_editlist", "1"];
+
+/// Decodes every stream of a file, video first; those are left out from which nothing comes.
+fn decode(path: &Path, options: &[&str]) -> Vec<Decoded> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "fatal", "-nostdin", "-flags2", "+skip_manual"])
+        .args(options)
+        .arg("-i")
+        .arg(path)
+        .args(["-map", "0:v?", "-map", "0:a?", "-fps_mode", "passthrough", "-f", "framemd5", "-"])
+        .output()
+        .expect("ffmpeg runs; `make deps` installs it");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ffmpeg on {}: {said}", path.display());
+    let mut out: Vec<Decoded> = Vec::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        if let Some(media) = line.strip_prefix("#media_type ") {
+            let (index, kind) = media.split_once(": ").unwrap();
+            assert_eq!(index.parse(), Ok(out.len()));
+            out.push(Decoded { kind: kind.to_owned(), frames: Vec::new() });
+        } else if !line.starts_with('#') {
+            let column: Vec<&str> = line.split(',').map(str::trim).collect();
+            let [index, .., size, hash] = column[..] else { panic!("not a line of framemd5: {line}") };
+            out[index.parse::<usize>().unwrap()].frames.push((size.parse().unwrap(), hash.to_owned()));
+        }
+    }
+    out.retain(|stream| !stream.frames.is_empty());
+    out
+}
+
+/// The tracks of a source, video first: of each run after the other what it decodes to.
+fn tracks(inputs: &[Vec<Run>], decode: impl Fn(&[Run]) -> Vec<Decoded>) -> Vec<Decoded> {
+    let mut tracks: Vec<Decoded> = Vec::new();
+    for (number, runs) in inputs.iter().enumerate() {
+        let mut here = decode(runs);
+        // Audio of its own takes the place of what is beside the pictures.
+        here.retain(|stream| number > 0 || inputs.len() == 1 || stream.kind == "video");
+        tracks.extend(here);
+    }
+    tracks
+}
+
+/// With a decoder for each run.
+fn anew(runs: &[Run]) -> Vec<Decoded> {
+    let each = runs.iter().map(|run| decode_bytes(&run.data, run.is_mp4));
+    join(each.collect())
+}
+
+/// With one decoder for all, where one can read them one after the other.
+fn going_on(runs: &[Run]) -> Vec<Decoded> {
+    if runs.len() == 1 || runs.iter().any(|run| run.is_mp4 != runs[0].is_mp4) {
+        return anew(runs);
+    }
+    if !runs[0].is_mp4 {
+        return decode_bytes(&runs.iter().flat_map(|run| run.data.clone()).collect::<Vec<_>>(), false);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut list = String::from("ffconcat version 1.0\n");
+    for (n, run) in runs.iter().enumerate() {
+        fs::write(folder.path().join(format!("{n}.mp4")), &run.data).unwrap();
+        writeln!(list, "file {n}.mp4\noption ignore_editlist 1").unwrap();
+    }
+    fs::write(folder.path().join("list"), list).unwrap();
+    decode(&folder.path().join("list"), &["-f", "concat", "-safe", "0"])
+}
+
+/// Joins the streams of several files, by kind and by number among their kind.
+fn join(files: Vec<Vec<Decoded>>) -> Vec<Decoded> {
+    let mut tracks: Vec<Decoded> = Vec::new();
+    for (nth, stream) in files.into_iter().flat_map(numbered) {
+        match tracks.iter_mut().filter(|track| track.kind == stream.kind).nth(nth) {
+            Some(track) => track.frames.extend(stream.frames),
+            None => tracks.push(stream),
+        }
+    }
+    // The first file may lack what a later one has.
+    tracks.sort_by_key(|track| track.kind != "video");
+    tracks
+}
+
+/// Each stream with its number among those of its kind.
+fn numbered(streams: Vec<Decoded>) -> Vec<(usize, Decoded)> {
+    let kinds: Vec<String> = streams.iter().map(|stream| stream.kind.clone()).collect();
+    let nth = |at: usize| kinds[..at].iter().filter(|kind| **kind == kinds[at]).count();
+    streams.into_iter().enumerate().map(|(at, stream)| (nth(at), stream)).collect()
+}
+
+fn decode_bytes(data: &[u8], is_mp4: bool) -> Vec<Decoded> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), data).unwrap();
+    decode(file.path(), if is_mp4 { WHOLE } else { &[] })
+}
+
+/// How the decoded frames of these files, one after the other, differ from the source's. `Ok`: not at all, and so
+/// many were compared.
+pub(crate) fn compare(playlist: &Path, outputs: &[PathBuf]) -> Result<usize, String> {
+    let found = join(outputs.iter().map(|output| decode(output, WHOLE)).collect());
+    let inputs = source::inputs(playlist);
+    match same(&found, &tracks(&inputs, anew)) {
+        Err(how) if inputs.iter().any(|runs| runs.len() > 1) => {
+            same(&found, &tracks(&inputs, going_on)).map_err(|going_on| format!("{how}; with one decoder: {going_on}"))
+        }
+        same => same,
+    }
+}
+
+fn same(found: &[Decoded], wanted: &[Decoded]) -> Result<usize, String> {
+    let kinds = |tracks: &[Decoded]| tracks.iter().map(|track| track.kind.clone()).collect::<Vec<_>>();
+    if kinds(found) != kinds(wanted) {
+        return Err(format!("tracks that decode: {:?}, not {:?}", kinds(found), kinds(wanted)));
+    }
+    for (Decoded { kind, frames }, wanted) in found.iter().zip(wanted) {
+        let all = wanted.frames.len();
+        if frames.len() != all {
+            return Err(format!("{} frames of {kind} decode, not {all}", frames.len()));
+        }
+        if let Some(n) = frames.iter().zip(&wanted.frames).position(|(is, was)| is != was) {
+            return Err(format!("{kind}: frame {n} of {all} is not the source's"));
+        }
+    }
+    Ok(found.iter().map(|track| track.frames.len()).sum())
+}
+
+/// Merges, and holds what came out against the source.
+fn check(playlist: &Path) -> Result<usize, String> {
+    let sandbox = Sandbox::new();
+    let report = sandbox.merge(playlist, "merged.mp4", &[]);
+    let outputs: Vec<PathBuf> =
+        report["outputs"].as_array().unwrap().iter().map(|path| path.as_str().unwrap().into()).collect();
+    compare(playlist, &outputs)
+}
+
+fn check_all<'a>(playlists: impl Iterator<Item = (&'a str, PathBuf)>) {
+    let mut failed = Vec::new();
+    for (name, playlist) in playlists {
+        match catch_unwind(AssertUnwindSafe(|| check(&playlist))) {
+            Ok(Ok(frames)) => assert!(frames > 0, "{name}: no frame was compared"),
+            Ok(Err(how)) => failed.push(format!("{name}: {how}")),
+            Err(_) => failed.push(format!("{name}: see above")),
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn every_fixture_decodes_to_the_frames_of_its_source() {
+    let cases: Vec<String> = names(&fixture("")).into_iter().filter(|n| fixture(n).is_dir()).collect();
+    assert!(cases.len() >= 30, "only {} cases", cases.len());
+    check_all(cases.iter().map(|case| (case.as_str(), fixture(case).join("index.m3u8"))));
+}
+
+#[test]
+fn the_corpus_decodes_to_the_frames_of_its_sources() {
+    let Some(corpus) = env::var_os("AVWELD_CORPUS").map(PathBuf::from) else {
+        // Past the harness, which would keep it to itself.
+        writeln!(stderr(), "SKIPPED: the field corpus was not decoded, AVWELD_CORPUS is not set").unwrap();
+        return;
+    };
+    let table = fs::read_to_string(corpus.join("expected.tsv")).expect("AVWELD_CORPUS holds an expected.tsv");
+    let lines = table.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let playlists: Vec<&str> = lines.map(|line| line.split('\t').next().unwrap()).collect();
+    assert!(playlists.len() >= 12, "only {} lines in expected.tsv", playlists.len());
+    check_all(playlists.iter().map(|playlist| (*playlist, corpus.join(playlist))));
+}

@@ -399,7 +399,7 @@ mod tests {
     fn merge(args: &[&str]) -> MergeArgs {
         let args = ["avweld", "merge"].iter().chain(args);
         match Cli::try_parse_from(args).expect("the arguments parse").command {
-            Command::Merge(merge) => *merge,
+            Some(Command::Merge(merge)) => *merge,
             _ => panic!("not a merge"),
         }
     }

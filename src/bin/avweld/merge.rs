@@ -160,7 +160,8 @@ mod tests {
     fn settings(config: &str, args: &str) -> Settings {
         let file = file(config);
         let config = Config::parse(&file.toml().expect("TOML"), &file).expect("a config");
-        let Command::Merge(args) = Cli::try_parse_from(args.split(' ')).expect("the arguments parse").command else {
+        let Some(Command::Merge(args)) = Cli::try_parse_from(args.split(' ')).expect("the arguments parse").command
+        else {
             panic!("not a merge")
         };
         Settings::new([&config.job, &args.job], Proxies::default()).expect("the options are valid")

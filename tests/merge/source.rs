@@ -3,11 +3,21 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use flate2::read::GzDecoder;
+
+use crate::sandbox::{fixture, names};
+
+/// The cases of fixtures/, each with its playlist.
+pub(crate) fn cases() -> Vec<(String, PathBuf)> {
+    let all = names(&fixture("")).into_iter().map(|case| (case.clone(), fixture(&case).join("index.m3u8")));
+    let cases: Vec<_> = all.filter(|(_, playlist)| playlist.exists()).collect();
+    assert!(cases.len() >= 30, "only {} cases", cases.len());
+    cases
+}
 
 /// Clear bytes that one demuxer can read from end to end: segments behind their init section, if they have one.
 #[derive(Debug, Default)]

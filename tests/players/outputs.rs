@@ -38,7 +38,10 @@ pub(crate) fn merge_all(sandbox: &Sandbox) -> Vec<Merged> {
     match env::var_os("AVWELD_CORPUS").map(PathBuf::from) {
         Some(corpus) => inputs.extend(corpus_inputs(&corpus)),
         // Past the harness, which would keep it to itself.
-        None => writeln!(stderr(), "SKIPPED: the field corpus was not played, AVWELD_CORPUS is not set").unwrap(),
+        None => {
+            let mut log = stderr();
+            writeln!(log, "SKIPPED: the field corpus was not played, AVWELD_CORPUS is not set").unwrap();
+        }
     }
     let merge = |(name, input): (String, PathBuf)| files(&sandbox.merge(input, &format!("{name}.mp4"), &[]));
     inputs.into_iter().flat_map(merge).collect()

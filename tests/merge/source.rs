@@ -2,19 +2,36 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use base64::Engine as _;
 use flate2::read::GzDecoder;
 
-/// Clear bytes that one demuxer can read from end to end: segments behind their init section, if they have one.
-#[derive(Debug, Default)]
+use crate::sandbox::{fixture, names};
+
+/// The cases of fixtures/, each with its playlist.
+pub(crate) fn cases() -> Vec<(String, PathBuf)> {
+    let all = names(&fixture("")).into_iter().map(|case| (case.clone(), fixture(&case).join("index.m3u8")));
+    let cases: Vec<_> = all.filter(|(_, playlist)| playlist.exists()).collect();
+    assert!(cases.len() >= 30, "only {} cases", cases.len());
+    cases
+}
+
+/// Clear segments that one demuxer can read from end to end, behind their init section if they have one.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Run {
-    pub(crate) data: Vec<u8>,
+    pub(crate) init: Vec<u8>,
+    pub(crate) segments: Vec<Vec<u8>>,
     /// MP4, fragmented or not; else a transport stream or packed audio.
     pub(crate) is_mp4: bool,
+}
+
+impl Run {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        [&self.init[..], &self.segments.concat()].concat()
+    }
 }
 
 /// The inputs that a merge with default options takes, each as its runs: of a multivariant playlist the variant of
@@ -81,9 +98,10 @@ fn runs(folder: &Path, lines: &[&str]) -> Vec<Run> {
                 let data = clear(folder, part(folder, line, range, &mut ends), key, number);
                 let has_moov = data.get(4..8).is_some_and(|kind| kind == b"ftyp") && init.is_empty();
                 if begins || has_moov {
-                    out.push(Run { data: init.clone(), is_mp4: has_moov || !init.is_empty() });
+                    let is_mp4 = has_moov || !init.is_empty();
+                    out.push(Run { init: init.clone(), segments: Vec::new(), is_mp4 });
                 }
-                out.last_mut().unwrap().data.extend(media(data));
+                out.last_mut().unwrap().segments.push(media(data));
                 begins = false;
             }
             (range, is_gap, number) = (None, false, number + 1);
@@ -116,17 +134,13 @@ fn clear(folder: &Path, data: Vec<u8>, key: &str, number: u128) -> Vec<u8> {
         None => fs::read(folder.join(uri)).unwrap(),
     };
     let iv = attribute(key, "IV").map_or(number, |iv| u128::from_str_radix(&iv[2..], 16).unwrap());
-    let mut openssl = Command::new("openssl")
-        .args(["enc", "-d", "-aes-128-cbc", "-K", &hex::encode(secret), "-iv", &format!("{iv:032x}")])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), data).unwrap();
+    let output = Command::new("openssl")
+        .args(["enc", "-d", "-aes-128-cbc", "-K", &hex::encode(secret), "-iv", &format!("{iv:032x}"), "-in"])
+        .arg(file.path())
+        .output()
         .expect("openssl runs; `make deps` installs it");
-    let mut input = openssl.stdin.take().unwrap();
-    // Beside the reading, as a pipe holds less than a segment.
-    let writing = std::thread::spawn(move || input.write_all(&data).unwrap());
-    let output = openssl.wait_with_output().unwrap();
-    writing.join().unwrap();
     assert!(output.status.success(), "openssl: {key}");
     output.stdout
 }

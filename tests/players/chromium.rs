@@ -78,8 +78,8 @@ fn faults(merged: &Merged, told: &Value) -> Vec<String> {
         return vec![format!("{}: {}", merged.name, told["error"])];
     }
     let mut near = |what: &str, wanted: f64| {
-        let found = told[what].as_f64().unwrap_or(f64::NAN);
-        if !((found - wanted).abs() <= TOLERANCE_S) {
+        let found = told[what].as_f64().unwrap_or(f64::INFINITY);
+        if (found - wanted).abs() > TOLERANCE_S {
             faults.push(format!("{}: {what}: {found}, not {wanted:.3}", merged.name));
         }
     };

@@ -30,9 +30,9 @@ fn faults(sandbox: &Sandbox, merged: &Merged) -> Vec<String> {
     hold("supported", container["supported"].to_string(), "true".into());
     hold("errors", found["errors"].to_string(), "[]".into());
     hold("warnings", found["warnings"].to_string(), "[]".into());
-    let kinds =
+    let kinds: Option<Vec<&str>> =
         found["tracks"].as_array().map(|tracks| tracks.iter().map(|t| t["type"].as_str().unwrap_or("?")).collect());
-    hold("tracks", format!("{:?}", kinds.unwrap_or(Vec::new())), format!("{:?}", merged.kinds()));
+    hold("tracks", format!("{:?}", kinds.unwrap_or_default()), format!("{:?}", merged.kinds()));
 
     // Of an MP4 it tells no more before it has read it.
     let copy = sandbox.input().join("copy.mkv");

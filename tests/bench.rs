@@ -219,7 +219,7 @@ fn a_signal_ends_it_and_leaves_nothing() -> Result<()> {
     fs::create_dir(&temp)?;
     // What has come up when it is interrupted: its input, an output, a download.
     for (only, place) in [("merge", "in/1.ts"), ("merge", "out"), ("http", "out")] {
-        let args = ["bench", "--temp-dir", "temp", "--size", "30M", "--runs", "1000", "--only", only, "--json"];
+        let args = ["bench", "--temp-dir", "temp", "--size", "10M", "--runs", "1000", "--only", only, "--json"];
         let mut child = avweld(folder.path()).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let seen = wait_for(|| {
             let made = fs::read_dir(&temp).ok()?.next()?.ok()?.path().join(place);

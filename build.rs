@@ -17,26 +17,36 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(stream_side_data)");
     notices();
-    // docs.rs has no libav of ours to find; with FFMPEG_DIR, pkg-config is not asked at all.
-    for name in ["DOCS_RS", "FFMPEG_DIR"] {
-        println!("cargo::rerun-if-env-changed={name}");
-        if std::env::var_os(name).is_some() {
-            println!("cargo::rustc-env=AVWELD_LIBAV_VERSION=unknown");
-            return;
-        }
+    // docs.rs has no libav of ours to find.
+    println!("cargo::rerun-if-env-changed=DOCS_RS");
+    if std::env::var_os("DOCS_RS").is_some() {
+        found("unknown");
+        return;
+    }
+    // Where it is set, ffmpeg-sys-next does not ask pkg-config at all.
+    println!("cargo::rerun-if-env-changed=FFMPEG_DIR");
+    if let Some(folder) = std::env::var_os("FFMPEG_DIR") {
+        let description = std::fs::read_to_string(PathBuf::from(folder).join("lib/pkgconfig/libavformat.pc"));
+        let version = description.as_ref().ok().and_then(|text| text.lines().find_map(|l| l.strip_prefix("Version: ")));
+        found(version.unwrap_or("unknown"));
+        return;
     }
     match pkg_config::Config::new().cargo_metadata(false).env_metadata(true).probe("libavformat") {
-        Ok(library) => {
-            println!("cargo::rustc-env=AVWELD_LIBAV_VERSION={}", library.version);
-            // From FFmpeg 6.1 on, side data travels inside the codec parameters.
-            if library.version.split('.').map_while(|n| n.parse::<u32>().ok()).lt([60, 15]) {
-                println!("cargo::rustc-cfg=stream_side_data");
-            }
-        }
+        Ok(library) => found(&library.version),
         Err(error) => {
             MISSING.iter().for_each(|line| println!("cargo::error={line}"));
             println!("cargo::error=pkg-config: {}", error.to_string().replace('\n', " "));
         }
+    }
+}
+
+/// Notes libavformat's version; one that is not known is taken for a new one.
+fn found(version: &str) {
+    println!("cargo::rustc-env=AVWELD_LIBAV_VERSION={version}");
+    let mut numbers = version.split('.').map_while(|n| n.parse::<u32>().ok()).peekable();
+    // From FFmpeg 6.1 on, side data travels inside the codec parameters.
+    if numbers.peek().is_some() && numbers.lt([60, 15]) {
+        println!("cargo::rustc-cfg=stream_side_data");
     }
 }
 

@@ -23,9 +23,7 @@ sh "$here/libav-source.sh"
 sh "$here/libav.sh" "$target"
 sh "$here/notices.sh" "$target"
 
-# The dynamic libav of the machine is out of sight.
-export PKG_CONFIG_LIBDIR="$libav/installed/libav/lib/pkgconfig" PKG_CONFIG_ALLOW_CROSS=1
-export AVWELD_NOTICES="$libav/notices.txt"
+export FFMPEG_DIR="$libav/installed/libav" AVWELD_NOTICES="$libav/notices.txt"
 case $target in
     *-gnu)
         cc -O2 -c "$here/static.c" -o "$libav/static.o"

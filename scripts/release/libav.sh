@@ -13,7 +13,7 @@ case $target in
     x86_64-unknown-linux-musl) cc=${CC_x86_64_unknown_linux_musl:-musl-gcc} ;;
     *) echo "no libav for $target yet" >&2; exit 2 ;;
 esac
-for tool in "$cc" make pkg-config; do
+for tool in "$cc" make; do
     command -v "$tool" >/dev/null || { echo "$tool is missing" >&2; exit 1; }
 done
 
@@ -28,6 +28,7 @@ decoders=h264,hevc,vp8,vp9,mpeg1video,mpeg2video,mpeg4
 decoders=$decoders,aac,aac_latm,mp3,mp3float,mp2,mp2float,mp1,mp1float,ac3,eac3,opus,flac,alac,dca,truehd,vorbis
 decoders=$decoders,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_bluray
 
+# The prefix is no folder of this machine, as libav carries its configure line in itself.
 # Without assembly: copying packets gains nothing from it, and nasm is not needed.
 set -- \
     --prefix=/libav --cc="$cc" --enable-pic --enable-static --disable-shared --disable-debug --disable-x86asm \
@@ -48,7 +49,5 @@ mkdir -p "$out/build"
     make -j"$jobs"
     make DESTDIR="$out/installed" install
 )
-# The configure line that libav carries has no path of this machine; pkg-config needs one.
-sed -i "s|/libav|$out/installed/libav|g" "$out"/installed/libav/lib/pkgconfig/*.pc
 cp "$root/source/COPYING.LGPLv2.1" "$out/"
 echo "$wanted" > "$out/built"

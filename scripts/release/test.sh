@@ -12,4 +12,4 @@ export AVWELD_BIN
 sh scripts/release/bare.sh "$AVWELD_BIN"
 
 cargo test --locked --test cli --test merge --test inspect --test batch "$@"
-PKG_CONFIG_LIBDIR=$libav/installed/libav/lib/pkgconfig cargo test --locked --features static --lib "$@"
+FFMPEG_DIR=$libav/installed/libav cargo test --locked --features static --lib "$@"

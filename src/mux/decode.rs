@@ -65,7 +65,7 @@ fn compare(source: Tally, output: Tally) -> Result<()> {
         return Ok(());
     };
     Err(Error::new(ErrorKind::Media, format!("the output does not decode as its source does: {fault}"))
-        .with_hint("please report it, with the input; --verify read writes the output all the same"))
+        .with_hint("try another format with --format; --verify read writes the output all the same"))
 }
 
 #[cfg(test)]

@@ -62,7 +62,8 @@ pub(super) struct Account {
     kinds: Vec<StreamKind>,
     reading: Vec<Reading>,
     runs: Vec<Counted>,
-    pub(super) resets: u64,
+    /// Jumps of the clock that are not marked.
+    resets: u64,
 }
 
 impl Account {
@@ -200,17 +201,23 @@ impl Account {
         }
     }
 
-    /// The runs, with what a merge's timeline made of them. `number` gives a segment's media sequence number.
-    pub(super) fn finish(self, epochs: &[Epoch], number: impl Fn(usize) -> u64) -> Vec<Run> {
+    /// The runs, with what a merge's timeline made of them, and the number of resets among them. `number` gives a
+    /// segment's media sequence number.
+    pub(super) fn finish(self, epochs: &[Epoch], number: impl Fn(usize) -> u64) -> (Vec<Run>, u64) {
+        let mut resets = self.resets;
         let mut epochs = epochs.iter().peekable();
         let mut present: Option<&Epoch> = None;
         let runs = self.runs.into_iter().map(|mut run| {
             run.streams.sort_by_key(|s| s.stream);
-            // The timeline has an epoch for each run with packets, and may have seen fewer jumps than we.
+            // The timeline knows more of a jump, and may have let it stand.
             if let Some(start) = run.start {
                 let is_here = |e: &&Epoch| e.segment <= run.segment && apart(e.start, start).0 <= FORWARD;
                 match epochs.peek() {
                     Some(next) if present.is_none() || is_here(next) => present = epochs.next(),
+                    Some(_) | None if run.begins == "reset" => {
+                        run.begins = "jump";
+                        resets -= 1;
+                    }
                     _ => {}
                 }
             }
@@ -222,7 +229,7 @@ impl Account {
                 streams: run.streams,
             }
         });
-        runs.collect()
+        (runs.collect(), resets)
     }
 }
 
@@ -277,15 +284,19 @@ mod tests {
         }
     }
 
-    fn runs(account: Account, epochs: &[Epoch]) -> Vec<Run> {
+    fn runs(account: Account, epochs: &[Epoch]) -> (Vec<Run>, u64) {
         account.finish(epochs, |segment| segment as u64 + 7)
+    }
+
+    /// Epochs that begin in these segments at these times in ms.
+    fn epochs<const N: usize>(starts: [(usize, i64); N]) -> [Epoch; N] {
+        starts.map(|(segment, ms)| Epoch { segment, start: Nanos::from_ms(ms), offset: Nanos::from_ms(-ms) })
     }
 
     #[test]
     fn a_stream_without_trouble_is_one_run() {
         let times: Vec<_> = (0..10).map(|n| (n / 5, 10_000 + n as i64 * 40)).collect();
-        let epoch = Epoch { segment: 0, start: Nanos::from_ms(10_000), offset: Nanos::from_ms(-10_000) };
-        let [run] = &runs(account(&times), &[epoch])[..] else { panic!("not one run") };
+        let [run] = &runs(account(&times), &epochs([(0, 10_000)])).0[..] else { panic!("not one run") };
         assert_eq!((run.segment, run.begins, run.offset_s), (7, "start", Some(-10.0)));
         let [video] = &run.streams[..] else { panic!("not one stream") };
         assert_eq!((video.packets, video.keyframes, video.bytes), (10, Some(2), 100));
@@ -295,11 +306,18 @@ mod tests {
 
     #[test]
     fn a_clock_that_begins_again_is_a_reset_and_says_how_far_it_went() {
-        let account = account(&[(0, 0), (0, 40), (0, 80), (1, 0), (1, 40)]);
-        assert_eq!(account.resets, 1);
-        let found = runs(account, &[]);
+        let account = account(&[(0, 0), (0, 40), (0, 80), (0, 120), (0, 160), (1, 0), (1, 40)]);
+        let (found, resets) = runs(account, &epochs([(0, 0), (1, 0)]));
         let told: Vec<_> = found.iter().map(|r| (r.segment, r.begins, r.streams[0].step_s)).collect();
-        assert_eq!(told, [(7, "start", None), (8, "reset", Some(-0.12))]);
+        assert_eq!((resets, told), (1, vec![(7, "start", None), (8, "reset", Some(-0.2))]));
+    }
+
+    #[test]
+    fn a_jump_that_the_timeline_lets_stand_is_no_reset() {
+        let account = account(&[(0, 0), (0, 40), (1, 60_000), (1, 60_040), (2, 0), (2, 40)]);
+        let (found, resets) = runs(account, &epochs([(0, 0), (2, 0)]));
+        let told: Vec<_> = found.iter().map(|r| (r.begins, r.offset_s)).collect();
+        assert_eq!((resets, told), (1, vec![("start", Some(0.0)), ("jump", Some(0.0)), ("reset", Some(0.0))]));
     }
 
     #[test]
@@ -313,9 +331,8 @@ mod tests {
                 account.packet(stream, &item(segment, Some(ms * 90 + stream as i64), 1), true, Nanos::ZERO);
             }
         }
-        assert_eq!(account.resets, 1);
-        let found = runs(account, &[]);
-        assert_eq!(found.iter().map(|r| r.streams.len()).collect::<Vec<_>>(), [2, 2]);
+        let (found, resets) = runs(account, &epochs([(0, 50_000), (1, 500)]));
+        assert_eq!((resets, found.iter().map(|r| r.streams.len()).collect::<Vec<_>>()), (1, vec![2, 2]));
         assert_eq!(found[1].streams[1].keyframes, None);
     }
 
@@ -323,7 +340,7 @@ mod tests {
     fn gaps_faults_and_missing_times_are_counted() {
         let mut account = account(&[(0, 0), (0, 40), (0, 540), (0, 540)]);
         account.packet(0, &item(0, None, 1), false, Nanos::ZERO);
-        let found = runs(account, &[]);
+        let (found, _) = runs(account, &[]);
         let video = &found[0].streams[0];
         assert_eq!((video.gaps, video.gap_list[0].at_s, video.dts_faults, video.untimed), (1, 0.08, 1, 1));
         assert!((video.gap_s - 0.46).abs() < 1e-9);
@@ -333,8 +350,8 @@ mod tests {
     fn a_wrap_is_no_reset() {
         let before = PERIOD / 90 - 60;
         let account = account(&[(0, before), (0, before + 40), (0, before + 80), (1, before + 120)]);
-        assert_eq!(account.resets, 0);
-        let found = runs(account, &[]);
+        let (found, resets) = runs(account, &[]);
+        assert_eq!(resets, 0);
         assert_eq!((found.len(), found[0].streams[0].wraps, found[0].streams[0].packets), (1, 1, 4));
     }
 
@@ -343,13 +360,8 @@ mod tests {
         let mut account = account(&[(0, 0), (0, 40)]);
         account.begin_run(Begins::Discontinuity, 1);
         account.packet(0, &item(1, Some(80 * 90), 1), true, Nanos::ZERO);
-        let epochs = [(0, 0, 0), (1, 80, 0)].map(|(segment, start, offset)| Epoch {
-            segment,
-            start: Nanos::from_ms(start),
-            offset: Nanos::from_ms(offset),
-        });
-        let found = runs(account, &epochs);
+        let (found, resets) = runs(account, &epochs([(0, 0), (1, 80)]));
         let told: Vec<_> = found.iter().map(|r| (r.begins, r.offset_s)).collect();
-        assert_eq!(told, [("start", Some(0.0)), ("discontinuity", Some(0.0))]);
+        assert_eq!((resets, told), (0, vec![("start", Some(0.0)), ("discontinuity", Some(-0.08))]));
     }
 }

@@ -207,12 +207,8 @@ impl Looked {
             tell.warn(trouble);
         }
         let segments = &self.source.segments;
-        let deep = Deep {
-            bytes: self.bytes,
-            missing: self.source.audit.missing.clone(),
-            resets: self.account.resets,
-            runs: self.account.finish(&timeline.epochs(n), |segment| segments[segment].media_sequence),
-        };
+        let (runs, resets) = self.account.finish(&timeline.epochs(n), |segment| segments[segment].media_sequence);
+        let deep = Deep { bytes: self.bytes, missing: self.source.audit.missing.clone(), resets, runs };
         Surveyed { first: self.first, deep, error: self.error }
     }
 }

@@ -22,7 +22,8 @@ pub struct Deep {
 pub struct Run {
     /// Media sequence number of the segment that it begins in.
     pub segment: u64,
-    /// `start`, `discontinuity` (marked by the playlist) or `reset` (the clock jumps, and nothing says so).
+    /// `start`, `discontinuity` (marked by the playlist), `reset` (the clock begins anew, and no mark says so) or `jump`
+    /// (times jump, and a merge lets that stand: a long gap, or times that are wrong).
     pub begins: &'static str,
     /// What a merge into one file adds to the run's times, in seconds; `None` if no packet has a time.
     pub offset_s: Option<f64>,
@@ -52,7 +53,7 @@ pub struct StreamRun {
     pub last_s: Option<f64>,
     /// The same with the packet's duration: where the next packet is expected.
     pub end_s: Option<f64>,
-    /// How far a reset went, in seconds: from where the stream's next packet was expected to where it came; `None`
+    /// How far a reset or a jump went, in seconds: from where the stream's next packet was expected to where it came; `None`
     /// where the run does not begin by one, or the stream was not there before.
     pub step_s: Option<f64>,
     /// Times without a packet, longer than 0.1 s and than the packet before them.

@@ -122,7 +122,7 @@ mod tests {
         use clap::CommandFactory;
 
         // What says where options are read from, or belongs to one run.
-        let no_keys = ["base-url", "config", "help", "name", "output", "shard"];
+        let no_keys = ["base-url", "config", "deep", "help", "name", "output", "shard", "timeline"];
         let command = crate::args::Cli::command();
         let options = ["merge", "batch", "inspect"].map(|name| command.find_subcommand(name).expect("a command"));
         let mut looked_at = 0;

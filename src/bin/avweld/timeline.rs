@@ -39,8 +39,9 @@ const MIN_CELLS: usize = 20;
 /// A label on the axis has so many columns at least.
 const LABEL_CELLS: usize = 9;
 /// Distances of labels, in seconds.
-const STEPS: [f64; 18] = [
-    0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14_400.0,
+const STEPS: [f64; 20] = [
+    0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0,
+    14_400.0, 21_600.0, 43_200.0,
 ];
 
 /// One stream's part in a run, on the output's clock.
@@ -284,7 +285,7 @@ unread.m3u8
 
     #[test]
     fn labels_fit_and_long_recordings_have_hours() {
-        for (end, last) in [(0.9, "0.6"), (30.0 * 3600.0, "24:00:00"), (400.0 * 86_400.0, "7200:00:00")] {
+        for (end, last) in [(0.9, "0.5"), (30.0 * 3600.0, "24:00:00"), (400.0 * 86_400.0, "6480:00:00")] {
             let all = input("v", vec![run("start", 0.0, vec![stream(0, "video", "h264", 0.0, end)])]);
             let drawn = picture(&[all], 56, Glyphs::ASCII);
             let numbers = drawn.lines().next().unwrap_or_default().trim_start().to_owned();

@@ -178,7 +178,11 @@ impl<'a> Writer<'a> {
             .enumerate()
             .map(|(n, track)| Ok(TrackSpec { input: input_of(n), class: track.class(), base: output.time_base(n)? }));
         let specs = specs.collect::<Result<Vec<_>>>()?;
-        let timeline = Timeline::new(sources.len(), &specs, origin(settings.format), settings.limits.lookahead_bytes);
+        let limit = settings.limits.lookahead_bytes;
+        let mut timeline = Timeline::new(sources.len(), &specs, origin(settings.format), limit);
+        for (input, source) in sources.iter().enumerate() {
+            timeline.announce(input, source.announced());
+        }
         let standing = vec![Standing::Running; sources.len()];
         let mut this = Self {
             sources,

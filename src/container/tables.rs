@@ -80,7 +80,10 @@ mod tests {
 
     fn stream(types: [u8; 2]) -> Vec<u8> {
         let pat = [0, 0xb0, 13, 0, 1, 0xc1, 0, 0, 0, 1, 0xf0, 0, 0, 0, 0, 0];
-        let pmt = [2, 0xb0, 26, 0, 1, 0xc1, 0, 0, 0xe1, 0, 0xf0, 0, types[0], 0xe1, 0, 0xf0, 3, 5, 1, 7, types[1], 0xe1, 1, 0xf0, 0, 0, 0, 0, 0];
+        let pmt = [
+            2, 0xb0, 26, 0, 1, 0xc1, 0, 0, 0xe1, 0, 0xf0, 0, types[0], 0xe1, 0, 0xf0, 3, 5, 1, 7, types[1], 0xe1, 1,
+            0xf0, 0, 0, 0, 0, 0,
+        ];
         [packet(0, &pat), packet(0x1000, &pmt)].concat()
     }
 

@@ -4,8 +4,10 @@
 mod bad_input;
 mod boxes;
 mod corpus;
+mod drift;
 mod expected;
 mod fixtures;
+mod frames;
 mod golden;
 mod judge;
 mod output;

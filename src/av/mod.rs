@@ -12,6 +12,7 @@ mod error;
 mod io;
 mod log;
 mod muxer;
+mod order;
 mod packet;
 mod params;
 mod side_data;
@@ -24,6 +25,7 @@ pub(crate) use demuxer::{Demuxer, DemuxerKind, Probing, Stream};
 pub(crate) use io::{Reader, Writer};
 pub(crate) use log::LogScope;
 pub(crate) use muxer::{Muxer, TrackSetup, Unstarted, Writing};
+pub(crate) use order::PictureOrder;
 pub(crate) use packet::Packet;
 pub(crate) use params::{CodecId, MediaKind, Parameters};
 

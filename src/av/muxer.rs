@@ -105,7 +105,9 @@ impl<W: Writer> Muxer<W, Unstarted> {
             if let Some(rate) = track.frame_rate {
                 s.avg_frame_rate = ffi::av_d2q(rate, 1_001_000);
             }
-            for (key, value) in [(c"language", track.language), (c"title", track.title)] {
+            // What players show as an MP4 track's name is its handler's.
+            let handler = track.title.filter(|_| self.is_mp4());
+            for (key, value) in [(c"language", track.language), (c"title", track.title), (c"handler_name", handler)] {
                 if let Some(value) = value.and_then(|v| CString::new(v).ok()) {
                     ffi::av_dict_set(&raw mut s.metadata, key.as_ptr(), value.as_ptr(), 0);
                 }
@@ -114,11 +116,14 @@ impl<W: Writer> Muxer<W, Unstarted> {
         Ok(())
     }
 
+    fn is_mp4(&self) -> bool {
+        matches!(self.format, Format::Mp4 | Format::Fmp4 | Format::Mov | Format::M4a)
+    }
+
     /// 0 lets the muxer choose by codec; the input container's tag means nothing here. Apple's players
     /// take HEVC as `hvc1` only.
     fn codec_tag(&self, codec: CodecId) -> u32 {
-        let mp4_family = matches!(self.format, Format::Mp4 | Format::Fmp4 | Format::Mov | Format::M4a);
-        if mp4_family && codec == CodecId::HEVC { u32::from_le_bytes(*b"hvc1") } else { 0 }
+        if self.is_mp4() && codec == CodecId::HEVC { u32::from_le_bytes(*b"hvc1") } else { 0 }
     }
 
     /// Leaves the first bytes of the output free: the header comes behind them.
@@ -136,12 +141,16 @@ impl<W: Writer> Muxer<W, Unstarted> {
 
     /// Writes the header.
     pub(crate) fn write_header(mut self) -> Result<Muxer<W, Writing>> {
+        // Edit lists are counted in this: milliseconds would round where a track begins by up to half of one.
+        let timescale = (c"movie_timescale", c"90000");
         let options: &[(&CStr, &CStr)] = match self.format {
             Format::Fmp4 => &[
+                timescale,
                 (c"movflags", c"frag_keyframe+delay_moov+default_base_moof"),
                 // Audio alone has no key frames to cut at, and would be kept in memory to its end.
                 (c"frag_duration", if self.has_video() { c"0" } else { c"2000000" }),
             ],
+            _ if self.is_mp4() => &[timescale],
             _ => &[],
         };
         let mut dictionary = null_mut();

@@ -4,10 +4,12 @@ mod adts;
 mod id3;
 mod mp4;
 mod span;
+mod tables;
 mod watch;
 
 pub(crate) use mp4::{InitPrefix, box_header, init_prefix};
 pub(crate) use span::Span;
+pub(crate) use tables::Tables;
 pub(crate) use watch::{Structure, Watch};
 
 /// Bytes of a segment's start that [`sniff`] wants to see; fewer only where the segment is shorter.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::seekable::Seekable;
 use crate::av::{Packet, Reader};
-use crate::container::{Container, InitPrefix, Structure, Watch, init_prefix, is_scrambled, sniff};
+use crate::container::{Container, InitPrefix, Structure, Tables, Watch, init_prefix, is_scrambled, sniff};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{Fetcher, SegmentBytes};
 use crate::options::OnGap;
@@ -43,8 +43,12 @@ struct Open {
     /// What its own start holds of an init section.
     prefix: InitPrefix,
     audio_start_ticks: Option<i64>,
+    /// Of a transport stream.
+    tables: Tables,
     watch: Watch,
     read_bytes: u64,
+    /// Bytes of its media that were read so far, left out or not.
+    media_at: u64,
 }
 
 /// Where a segment begins in the session's bytes.
@@ -62,6 +66,15 @@ struct Session {
     /// The init section that was fed.
     init: Vec<u8>,
     init_at: usize,
+    /// What the PIDs of its first segment carry.
+    tables: Tables,
+}
+
+/// A place inside a segment that a session begins at: what comes before is left out, but for the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cut {
+    segment: usize,
+    at: u64,
 }
 
 /// All segments of an input; reads as those of the present session.
@@ -74,6 +87,9 @@ pub(crate) struct Feed {
     next: usize,
     /// The segment that the session may read last; `None`: as many as belong to it.
     last: Option<usize>,
+    cut: Option<Cut>,
+    /// Bytes that it left out of the session.
+    cut_bytes: u64,
     open: Option<Open>,
     /// The open segment belongs to the session, and its bytes are being read.
     reading: bool,
@@ -97,6 +113,8 @@ impl Feed {
             workspace,
             next: 0,
             last: None,
+            cut: None,
+            cut_bytes: 0,
             open: None,
             reading: false,
             exhausted: false,
@@ -139,8 +157,25 @@ impl Feed {
         self.exhausted || self.seekable.is_some()
     }
 
-    /// Goes to a segment: the next session begins with it.
+    /// Lets the next session begin inside a segment, at a byte of this session; false where it cannot.
+    pub(super) fn cut(&mut self, segment: usize, position: u64) -> bool {
+        let Some(packet_bytes) = self.session.as_ref().and_then(|s| match s.container {
+            Container::MpegTs { packet_bytes } => Some(packet_bytes as u64),
+            _ => None,
+        }) else {
+            return false;
+        };
+        let Some(mark) = self.marks.iter().position(|mark| mark.segment == segment) else { return false };
+        let left_out = if mark == 0 { self.cut_bytes } else { 0 };
+        let at = position.saturating_sub(self.marks[mark].offset) + left_out;
+        let before = self.cut.filter(|cut| cut.segment == segment && mark == 0).map_or(0, |cut| cut.at);
+        self.cut = Some(Cut { segment, at: at - at % packet_bytes });
+        at > before
+    }
+
+    /// Goes to a segment: the next session begins with it, or inside it.
     pub(super) fn rewind(&mut self, segment: usize) {
+        self.cut = self.cut.filter(|cut| cut.segment == segment);
         self.next = segment;
         self.open = None;
         self.reading = false;
@@ -158,6 +193,7 @@ impl Feed {
         let Some(open) = &self.open else { return Ok(None) };
         let segment = open.segment;
         let container = open.container;
+        let tables = open.tables.clone();
         let map = self.segments[segment].init.clone();
         let mut init = Vec::new();
         if container == Container::Mp4 {
@@ -173,9 +209,9 @@ impl Feed {
                 (InitPrefix::Only | InitPrefix::AtEnd, _) => {}
             }
         }
-        (self.offset, self.marks, self.carry) = (0, Vec::new(), Vec::new());
+        (self.offset, self.marks, self.carry, self.cut_bytes) = (0, Vec::new(), Vec::new(), 0);
         let at_end = open.prefix == InitPrefix::AtEnd;
-        self.session = Some(Session { container, map, init, init_at: 0 });
+        self.session = Some(Session { container, map, init, init_at: 0, tables });
         if at_end {
             self.read_seekable(segment)?;
         } else {
@@ -253,6 +289,10 @@ impl Feed {
             Container::Mp4 => init_prefix(bytes.head(), bytes.head_is_all()),
             _ => InitPrefix::None,
         };
+        let tables = match found.container {
+            Container::MpegTs { packet_bytes } => Tables::read(&bytes.head()[found.skip..], packet_bytes),
+            _ => Tables::default(),
+        };
         bytes.skip(found.skip);
         Ok(Open {
             segment: position,
@@ -260,8 +300,10 @@ impl Feed {
             container: found.container,
             prefix,
             audio_start_ticks: found.audio_start_ticks,
+            tables,
             watch: Watch::new(found.container),
             read_bytes: 0,
+            media_at: 0,
         })
     }
 
@@ -284,7 +326,9 @@ impl Feed {
             InitPrefix::Length(length) => open.bytes.head().get(..length) == Some(&session.init[..]),
             InitPrefix::Only | InitPrefix::AtEnd => false,
         };
-        open.container == session.container && !marked && !again && same_init
+        // Under one PID libav goes on with the codec that it began with.
+        let same_streams = !open.tables.contradict(&session.tables);
+        open.container == session.container && same_streams && !marked && !again && same_init
     }
 
     fn begin_segment(&mut self) {
@@ -338,7 +382,18 @@ impl Feed {
             if whole > 0 {
                 self.carry.clear();
                 self.carry.extend_from_slice(&buffer[whole..filled]);
-                return Ok(whole);
+                let at = open.media_at;
+                open.media_at += whole as u64;
+                let kept = match self.cut.filter(|cut| cut.segment == open.segment && at < cut.at) {
+                    Some(cut) => keep_tables(&mut buffer[..whole], unit, cut.at - at, &open.tables.table_pids),
+                    None => whole,
+                };
+                self.cut_bytes += (whole - kept) as u64;
+                if kept > 0 {
+                    return Ok(kept);
+                }
+                filled = self.carry.len();
+                buffer[..filled].copy_from_slice(&self.carry);
             }
         }
     }
@@ -351,6 +406,20 @@ impl Feed {
         session.init_at += n;
         n
     }
+}
+
+/// Of the packets before `until`, leaves those of some PIDs alone; tells how many bytes are left in all.
+fn keep_tables(packets: &mut [u8], packet_bytes: usize, until: u64, pids: &[u16]) -> usize {
+    let lead = if packet_bytes == 192 { 4 } else { 0 };
+    let mut kept = 0;
+    for at in (0..packets.len()).step_by(packet_bytes) {
+        let is_table = matches!(packets[at + lead..], [_, high, low, ..] if pids.contains(&(u16::from(high & 0x1f) << 8 | u16::from(low))));
+        if at as u64 >= until || is_table {
+            packets.copy_within(at..at + packet_bytes, kept);
+            kept += packet_bytes;
+        }
+    }
+    kept
 }
 
 /// An error that is a segment's own, and leaves the rest as it is.

@@ -90,6 +90,8 @@ enum Located {
     Nowhere,
     /// The session cannot go on from this segment: a stream began or changed there.
     Break { segment: usize },
+    /// The same from a byte of the session on, inside a segment.
+    BreakInside { segment: usize, position: u64 },
     /// Nothing can be believed from this segment on: libav read a packet beyond its end.
     Damage { segment: usize },
 }
@@ -150,6 +152,9 @@ impl InputDemuxer {
                     }
                     match packet.map(|packet| self.locate(&mut demuxer, packet)).transpose()? {
                         Some(Located::Break { segment }) => self.break_session(*demuxer, segment)?,
+                        Some(Located::BreakInside { segment, position }) => {
+                            self.break_inside(*demuxer, segment, position)?;
+                        }
                         Some(Located::Damage { segment }) => self.abandon_session(*demuxer, segment),
                         Some(Located::Here(packet)) => {
                             self.give(packet);
@@ -322,6 +327,36 @@ impl InputDemuxer {
         Ok(())
     }
 
+    /// Ends the session inside a segment, where its video changes: gives out what begins before that place, and begins
+    /// anew there.
+    fn break_inside(&mut self, mut demuxer: Demuxer<Feed>, segment: usize, position: u64) -> Result<()> {
+        if let Some(feed) = demuxer.reader() {
+            feed.end_with(segment);
+        }
+        self.release(usize::MAX);
+        let repeated: Vec<usize> = self.taken.iter().map(|t| t.given_from(position)).collect();
+        while let Some(packet) = demuxer.read()? {
+            let Some(Some(stream)) = self.stream_map.get(packet.stream()).copied() else { continue };
+            let begins = packet.position().unwrap_or_else(|| self.taken[stream].last_position());
+            self.taken[stream].at(begins);
+            if let Some(located) = self.place(&mut demuxer, stream, packet).filter(|_| begins < position) {
+                self.queue.push_back(Demuxed::Packet(located));
+            }
+        }
+        if let Some(feed) = demuxer.reader() {
+            self.tell_ends(feed);
+        }
+        self.invalid_reads += demuxer.invalid_reads();
+        for (taken, repeated) in self.taken.iter_mut().zip(repeated) {
+            taken.repeated = repeated;
+        }
+        if let Some(mut feed) = demuxer.into_reader() {
+            feed.rewind(segment);
+            self.state = State::Between(Box::new(feed));
+        }
+        Ok(())
+    }
+
     /// Finds where a packet belongs.
     fn locate(&mut self, demuxer: &mut Demuxer<Feed>, packet: Packet) -> Result<Located> {
         let known = self.stream_map.get(packet.stream()).copied();
@@ -334,10 +369,18 @@ impl InputDemuxer {
             return Ok(Located::Damage { segment });
         }
         let changes = self.taken[stream].watch.as_mut().is_some_and(|watch| watch.changes(&packet));
+        let begins = packet.position();
         let Some(located) = self.place(demuxer, stream, packet) else { return Ok(Located::Nowhere) };
+        // Other streams go on where the sound changes: theirs cannot be cut there.
+        let may_cut = self.taken[stream].kind == Some(MediaKind::Video) || self.taken.len() == 1;
         let taken = &mut self.taken[stream];
         if changes {
             if taken.given_since(located.segment) > 0 || self.first_segment == located.segment {
+                if let Some(position) = begins.filter(|_| may_cut)
+                    && demuxer.reader().is_some_and(|feed| feed.cut(located.segment, position))
+                {
+                    return Ok(Located::BreakInside { segment: located.segment, position });
+                }
                 let place = demuxer.reader().map(|feed| feed.place(located.segment)).unwrap_or_default();
                 return Err(Error::new(ErrorKind::Unsupported, "codec parameters change inside it")
                     .with_hint("one track cannot hold both, and the output can be split between segments only")
@@ -345,6 +388,7 @@ impl InputDemuxer {
             }
             return Ok(Located::Break { segment: located.segment });
         }
+        taken.at(begins.unwrap_or_else(|| taken.last_position()));
         if taken.repeated > 0 {
             taken.repeated -= 1;
             return Ok(Located::Nowhere);

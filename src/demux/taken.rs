@@ -1,10 +1,15 @@
 //! What is known of a stream while its session is read.
 
+use std::collections::VecDeque;
+
 use super::config::ConfigWatch;
 use crate::av::{MediaKind, Stream};
 
 /// Segments whose packets are counted: a stream is never further ahead of another.
 const KEPT_COUNTS: usize = 8;
+
+/// Packets whose places are kept: libav gives no more of one stream before those of another that came earlier.
+const KEPT_POSITIONS: usize = 1024;
 
 /// A stream of the session.
 #[derive(Default)]
@@ -19,6 +24,8 @@ pub(super) struct Taken {
     given: Vec<(usize, usize)>,
     /// Packets that the session before gave out already.
     pub(super) repeated: usize,
+    /// Where the newest packets began in the session's bytes.
+    positions: VecDeque<u64>,
 }
 
 impl Taken {
@@ -36,6 +43,23 @@ impl Taken {
         if self.given.len() > KEPT_COUNTS {
             self.given.remove(0);
         }
+    }
+
+    /// Where a packet began.
+    pub(super) fn at(&mut self, position: u64) {
+        if self.positions.len() == KEPT_POSITIONS {
+            self.positions.pop_front();
+        }
+        self.positions.push_back(position);
+    }
+
+    pub(super) fn last_position(&self) -> u64 {
+        self.positions.back().copied().unwrap_or(0)
+    }
+
+    /// Packets that began at a place or behind it.
+    pub(super) fn given_from(&self, position: u64) -> usize {
+        self.positions.iter().filter(|at| **at >= position).count()
     }
 
     /// Packets given out of a segment and those after it.

@@ -5,7 +5,7 @@ use std::fs::File;
 use super::source::{PlannedInput, Source};
 use super::tell::Teller;
 use super::{Ahead, Attempt, MAX_RESTARTS, Settings};
-use crate::av::{Decoder, Packet, Stream};
+use crate::av::{Decoder, MediaKind, Packet, Stream};
 use crate::cancel::CancelToken;
 use crate::container::Container;
 use crate::demux::{Demuxed, DemuxedPacket, Dropped};
@@ -84,15 +84,24 @@ impl Planner {
     /// Adds a track to the last input for each stream.
     fn add(&mut self, role: &TrackRole, streams: &[Stream], first: &[Option<Packet>]) -> Result<()> {
         for (stream, first) in streams.iter().zip(first) {
-            let first_of_kind = !self.tracks.iter().any(|t| t.kind == stream.parameters.kind());
-            let mut track = TrackPlan::new(stream, role, self.format, first.as_ref())?;
-            track.default |= first_of_kind;
+            let track = TrackPlan::new(stream, role, self.format, first.as_ref())?;
             if let Some(numbers) = self.inputs.last_mut() {
                 numbers.push(self.tracks.len());
             }
             self.tracks.push(track);
         }
         Ok(())
+    }
+
+    /// Lets one track of each kind be the one that a player begins with: the playlist's choice, or the first.
+    fn choose_defaults(&mut self) {
+        for kind in [MediaKind::Video, MediaKind::Audio] {
+            let of_kind = || self.tracks.iter().enumerate().filter(|(_, track)| track.kind == kind);
+            let chosen = of_kind().find(|(_, track)| track.default).or(of_kind().next()).map(|(n, _)| n);
+            for (n, track) in self.tracks.iter_mut().enumerate().filter(|(_, track)| track.kind == kind) {
+                track.default = Some(n) == chosen;
+            }
+        }
     }
 
     /// Adds tracks for the streams that an input has at a later segment and not at its start.
@@ -170,6 +179,7 @@ impl<'a> Writer<'a> {
             }
             opened.push(begun);
         }
+        planner.choose_defaults();
         let Planner { tracks, inputs: input_tracks, .. } = planner;
         if tracks.is_empty() {
             return Err(Error::new(ErrorKind::Media, "there is no segment to merge"));
@@ -187,7 +197,11 @@ impl<'a> Writer<'a> {
             .enumerate()
             .map(|(n, track)| Ok(TrackSpec { input: input_of(n), class: track.class(), base: output.time_base(n)? }));
         let specs = specs.collect::<Result<Vec<_>>>()?;
-        let timeline = Timeline::new(sources.len(), &specs, origin(settings.format), settings.limits.lookahead_bytes);
+        let limit = settings.limits.lookahead_bytes;
+        let mut timeline = Timeline::new(sources.len(), &specs, origin(settings.format), limit);
+        for (input, source) in sources.iter().enumerate() {
+            timeline.announce(input, source.announced());
+        }
         let standing = vec![Standing::Running; sources.len()];
         let mut this = Self {
             sources,

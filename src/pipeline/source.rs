@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::audit::Audit;
 use super::tell::Teller;
-use crate::av::{MediaKind, Packet, Stream};
+use crate::av::{MediaKind, Packet, PictureOrder, Stream};
 use crate::cancel::CancelToken;
 use crate::container::Container;
 use crate::demux::{Demuxed, DemuxedPacket, Ending, InputDemuxer, InputSource};
@@ -14,7 +14,7 @@ use crate::mux::TrackRole;
 use crate::options::Limits;
 use crate::playlist::Segment;
 use crate::time::{Nanos, TimeBase, rescale_ticks};
-use crate::timeline::{Boundary, Item, nearest_wrapped};
+use crate::timeline::{self, Announced, Boundary, Item, nearest_wrapped};
 
 /// Packets that are looked through for the first one of each stream.
 const FIRST_PACKETS: usize = 4096;
@@ -31,6 +31,8 @@ struct Feeding {
     /// The track it feeds; `None` if it is left out.
     track: Option<usize>,
     stream: Stream,
+    /// Asked from the first picture on that comes without a time.
+    order: Option<PictureOrder>,
 }
 
 /// How a session's packets are timed.
@@ -146,8 +148,11 @@ impl Source {
     pub(super) fn begin_session(&mut self, container: Container, streams: Vec<Stream>, tracks: &[Option<usize>]) {
         self.container = Some(container);
         self.clock = None;
-        self.feeding =
-            streams.into_iter().zip(tracks).map(|(stream, track)| Feeding { track: *track, stream }).collect();
+        self.feeding = streams
+            .into_iter()
+            .zip(tracks)
+            .map(|(stream, track)| Feeding { track: *track, stream, order: None })
+            .collect();
     }
 
     /// The present session once more, for the next file: it goes on there.
@@ -178,7 +183,8 @@ impl Source {
 
     /// A packet as the timeline takes it; `None` if its stream is left out.
     pub(super) fn item(&mut self, demuxed: DemuxedPacket) -> Option<Item<Packet>> {
-        let stamp = self.stamp(&demuxed)?;
+        let mut stamp = self.stamp(&demuxed)?;
+        stamp.order = self.order(&demuxed);
         let span = self.span(stamp.wraps, &demuxed);
         self.audit.packet(demuxed.segment, stamp.track, span);
         Some(stamp.with_payload(demuxed.packet))
@@ -191,7 +197,7 @@ impl Source {
             (Some(container), None) if container.is_packed_audio() => Clock::None,
             _ => Clock::Container,
         });
-        let Feeding { track, stream } = &self.feeding[demuxed.stream];
+        let Feeding { track, stream, .. } = &self.feeding[demuxed.stream];
         let packet = &demuxed.packet;
         let data = packet.data();
         let rate = stream.parameters.sample_rate_hz().and_then(TimeBase::per_second);
@@ -214,6 +220,7 @@ impl Source {
             priming: time(packet.skipped_samples()).unwrap_or_default(),
             tolerance: None,
             floating: clock == Clock::None,
+            order: None,
             fingerprint: fingerprint(data),
             bytes: data.len(),
             payload: (),
@@ -225,6 +232,30 @@ impl Source {
             (item.duration, item.tolerance) = (length.map(|n| n.to_ticks(TimeBase::MPEG)), length);
         }
         Some(item)
+    }
+
+    /// What a picture itself says of when it is shown, from the first on that has no time.
+    fn order(&mut self, demuxed: &DemuxedPacket) -> Option<timeline::PictureOrder> {
+        let Feeding { stream, order, .. } = &mut self.feeding[demuxed.stream];
+        let packet = &demuxed.packet;
+        if order.is_none() && packet.pts().is_none() && stream.parameters.kind() == MediaKind::Video {
+            // Without it the times of those around it are all there is.
+            *order = PictureOrder::new(&stream.parameters).ok().flatten();
+        }
+        let count = order.as_mut()?.count(packet)?;
+        Some(timeline::PictureOrder { count, key: packet.is_key() })
+    }
+
+    /// What the playlist says of the segments, for the timeline.
+    pub(super) fn announced(&self) -> Vec<Announced> {
+        // Where the segment before ends on the wall clock.
+        let mut end: Option<Nanos> = None;
+        let mut pause = |segment: &Segment| {
+            let pause = segment.program_date_time.zip(end).map(|(at, end)| at.minus(end));
+            end = segment.program_date_time.or(end).zip(segment.duration).map(|(at, length)| at.plus(length));
+            pause
+        };
+        self.segments.iter().map(|s| Announced { duration: s.duration, pause: pause(s) }).collect()
     }
 
     /// When a packet is presented, by its container, on a clock that does not wrap.

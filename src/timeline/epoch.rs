@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use super::offset::Opening;
-use super::stream::{Jump, Stream};
+use super::stream::{Jump, Stream, Witnesses};
 use super::track::Track;
 use super::unwrap::nearest;
-use super::{Boundary, Counts, Item, Origin};
+use super::{Announced, Boundary, Counts, Item, Origin};
 use crate::time::Nanos;
 
 /// How far inputs may run ahead of one that waits at a break, before the break counts as its own alone.
@@ -21,6 +21,8 @@ const LOOKAHEAD: Nanos = Nanos::from_ms(5_000);
 const LOOKAHEAD_PACKETS: usize = 2_048;
 /// Packets beyond the epoch's end that are looked past, for a track that is interleaved late.
 const LOOKPAST_PACKETS: usize = 64;
+/// Packets in a row, at most, whose times are doubted.
+const DOUBTED_PACKETS: usize = 8;
 /// Packets of video that are looked at: pictures presented before the first one decoded come within these.
 const VIDEO_LOOKAHEAD: usize = 8;
 
@@ -36,6 +38,19 @@ pub(super) enum Accepted<P> {
     Ready { item: Item<P>, offset: Nanos, starts: bool },
     /// It is kept, or was left out.
     Nothing,
+}
+
+/// A packet that comes once more.
+pub(super) struct Again<P> {
+    item: Item<P>,
+    /// If its times jump, then so does the clock.
+    sure: bool,
+}
+
+impl<P> From<Item<P>> for Again<P> {
+    fn from(item: Item<P>) -> Self {
+        Self { item, sure: false }
+    }
 }
 
 /// How the newest epoch began.
@@ -67,6 +82,11 @@ pub(super) struct Input<P> {
     held: Vec<Item<P>>,
     /// What came after the end of an epoch that has no offset yet.
     blocked: VecDeque<Blocked<P>>,
+    /// Packets whose times jump, until the next of their stream tells whether its clock does.
+    doubted: Vec<Item<P>>,
+    /// Packets that are to be accepted before any other.
+    pub(super) again: VecDeque<Again<P>>,
+    pub(super) announced: Vec<Announced>,
     kept_bytes: usize,
     /// Media that is missing: the segment, and the length up to and with it.
     missing: Vec<(usize, Nanos)>,
@@ -91,6 +111,9 @@ impl<P> Input<P> {
             newest_ticks: None,
             held: Vec::new(),
             blocked: VecDeque::new(),
+            doubted: Vec::new(),
+            again: VecDeque::new(),
+            announced: Vec::new(),
             kept_bytes: 0,
             missing: Vec::new(),
             hole: Nanos::ZERO,
@@ -198,26 +221,35 @@ impl<P> Input<P> {
     }
 
     /// Takes a packet and tells what becomes of it.
-    pub(super) fn accept(&mut self, mut item: Item<P>, counts: &mut Counts) -> Accepted<P> {
+    pub(super) fn accept(&mut self, packet: Again<P>, counts: &mut Counts) -> Accepted<P> {
+        let Again { mut item, sure } = packet;
         let Some(n) = self.streams.iter().position(|s| s.track == item.track) else { return Accepted::Nothing };
         if self.streams[n].blocked || self.is_at_session() {
             return self.block(n, item);
         }
         let stream = &self.streams[n];
         stream.settle(&mut item, self.newest_ticks);
-        let missing = self.missing_between(stream.segment, item.segment);
         // A stream that comes later than the others shows by their clock that its segment has another one.
         let newcomer = stream.last.is_none() && item.segment > self.from_segment;
         let jump = match self.newest_at.filter(|_| newcomer && stream.epoch == self.epoch) {
-            Some(newest) if item.is_far_from(newest, missing) => Jump::Breaks,
-            _ => stream.jump(&item, missing),
+            Some(newest) if item.is_far_from(newest, self.missing_between(stream.segment, item.segment)) => {
+                Jump::Breaks
+            }
+            _ => stream.jump(&item, &|| self.witnesses(stream, item.segment)),
         };
+        if self.is_doubted(item.track) {
+            return self.judge_doubted(n, item, jump);
+        }
+        if jump == Jump::Breaks && stream.last.is_some() && self.may_doubt(stream) && !sure {
+            self.doubted.push(item);
+            return Accepted::Nothing;
+        }
         let starts = match jump {
             Jump::Repeats => {
                 counts.duplicates += 1;
                 return Accepted::Nothing;
             }
-            Jump::Breaks if stream.epoch == self.epoch => {
+            Jump::Breaks | Jump::Again if stream.epoch == self.epoch => {
                 if self.offset.is_none() {
                     return self.block(n, item);
                 }
@@ -225,7 +257,7 @@ impl<P> Input<P> {
                 self.begin_epoch(Begun::Unmarked, item.segment);
                 true
             }
-            Jump::Breaks => true,
+            Jump::Breaks | Jump::Again => true,
             // Packets of the clock before may still come, from the same segment or even the next.
             Jump::None => {
                 stream.epoch < self.epoch
@@ -256,6 +288,70 @@ impl<P> Input<P> {
                 self.held.push(item);
                 Accepted::Nothing
             }
+        }
+    }
+
+    /// What is known of a segment's start beside the stream itself.
+    fn witnesses(&self, stream: &Stream, segment: usize) -> Witnesses {
+        let missing = self.missing_between(stream.segment, segment);
+        let ahead = self.streams.iter().filter(|s| s.epoch == stream.epoch).filter_map(|s| s.last).max();
+        let lengths = self.announced.get(stream.segment..segment).unwrap_or_default();
+        let length = lengths.iter().try_fold(Nanos::ZERO, |sum, one| Some(sum.plus(one.duration?)));
+        let pauses = self.announced.get(stream.segment + 1..=segment).unwrap_or_default();
+        let pause = pauses.iter().filter_map(|one| one.pause).fold(Nanos::ZERO, Nanos::plus);
+        let length = length.filter(|_| !lengths.is_empty()).zip(stream.segment_start);
+        Witnesses {
+            missing,
+            announced: length.map(|(length, start)| start.plus(length).plus(pause)),
+            by_wall_clock: length.is_some() && pauses.iter().any(|one| one.pause.is_some()),
+            foremost: ahead,
+        }
+    }
+
+    fn is_doubted(&self, track: usize) -> bool {
+        !self.doubted.is_empty() && self.doubted.iter().any(|item| item.track == track)
+    }
+
+    /// A jump in this stream would begin an epoch: one packet is no proof of it.
+    fn may_doubt(&self, stream: &Stream) -> bool {
+        stream.epoch == self.epoch && self.offset.is_some() && !self.ended
+    }
+
+    /// Tells by a packet whether the clock jumped before it, or whether those before it had wrong times.
+    fn judge_doubted(&mut self, stream: usize, item: Item<P>, jump: Jump) -> Accepted<P> {
+        let doubted = self.doubted.iter().filter(|doubted| doubted.track == item.track);
+        let goes_on_there =
+            doubted.clone().next_back().is_some_and(|last| self.streams[stream].leaves_with(last, &item));
+        let sure = goes_on_there || doubted.count() >= DOUBTED_PACKETS || !self.may_doubt(&self.streams[stream]);
+        if sure || matches!(jump, Jump::None | Jump::Repeats) {
+            self.release_doubted(item.track, sure);
+            self.again.push_back(item.into());
+        } else {
+            self.doubted.push(item);
+        }
+        Accepted::Nothing
+    }
+
+    /// Lets doubted packets of a track come again: with the clock that they showed, or without times.
+    fn release_doubted(&mut self, track: usize, sure: bool) {
+        for mut item in std::mem::take(&mut self.doubted) {
+            if item.track != track {
+                self.doubted.push(item);
+                continue;
+            }
+            if !sure {
+                (item.pts, item.dts) = (None, None);
+            }
+            self.again.push_back(Again { item, sure });
+        }
+    }
+
+    /// Nothing follows that would tell of doubted packets: several of a stream are believed, a single one is not.
+    pub(super) fn end_doubt(&mut self) {
+        while let Some(track) = self.doubted.first().map(|item| item.track) {
+            let count = self.doubted.iter().filter(|item| item.track == track).count();
+            let has_jumped = self.streams.iter().any(|s| s.track == track && s.epoch < self.epoch);
+            self.release_doubted(track, count > 1 || has_jumped);
         }
     }
 

@@ -15,6 +15,7 @@
 mod audio;
 mod epoch;
 mod offset;
+mod restore;
 mod stream;
 mod track;
 mod unwrap;
@@ -23,7 +24,7 @@ mod video;
 use std::collections::VecDeque;
 
 use crate::time::{Nanos, TimeBase};
-use epoch::{Accepted, Blocked, Input};
+use epoch::{Accepted, Again, Blocked, Input};
 use offset::Opening;
 use track::Track;
 
@@ -54,6 +55,8 @@ pub(crate) struct Item<P> {
     pub(crate) tolerance: Option<Nanos>,
     /// The times are counted from 0: the stream has no clock of its own.
     pub(crate) floating: bool,
+    /// Video: where the picture itself says that it is shown; `None` where nobody asked it.
+    pub(crate) order: Option<PictureOrder>,
     /// Tells packets of one stream apart; equal for repetitions.
     pub(crate) fingerprint: u64,
     /// Size in bytes, for the bound on what is held back.
@@ -65,7 +68,7 @@ impl Item<()> {
     /// The same with the packet itself.
     pub(crate) fn with_payload<P>(self, payload: P) -> Item<P> {
         let Self { track, segment, pts, dts, duration, base, wraps, samples, priming, tolerance, floating, .. } = self;
-        let (fingerprint, bytes) = (self.fingerprint, self.bytes);
+        let (order, fingerprint, bytes) = (self.order, self.fingerprint, self.bytes);
         Item {
             track,
             segment,
@@ -78,11 +81,31 @@ impl Item<()> {
             priming,
             tolerance,
             floating,
+            order,
             fingerprint,
             bytes,
             payload,
         }
     }
+}
+
+/// A picture's place among those around it, by its codec's own count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PictureOrder {
+    /// Lower is shown earlier, between two pictures that begin the count anew.
+    pub(crate) count: i64,
+    /// A key picture, which may begin the count anew.
+    pub(crate) key: bool,
+}
+
+/// What a playlist says of a segment: it bears witness to what a jump of the clock there means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Announced {
+    /// EXTINF.
+    pub(crate) duration: Option<Nanos>,
+    /// Time between the announced end of the segment before and this one's start, by EXT-X-PROGRAM-DATE-TIME;
+    /// `None` where that tells nothing.
+    pub(crate) pause: Option<Nanos>,
 }
 
 /// A packet as it goes to the muxer, in ticks of its track.
@@ -205,6 +228,9 @@ impl<P> Timeline<P> {
 
     /// The input's demuxer begins anew with a segment; the next packets come from there.
     pub(crate) fn begin_session(&mut self, input: usize, boundary: Boundary, segment: usize) {
+        if boundary != Boundary::Unmarked {
+            self.push_doubted(input);
+        }
         self.inputs[input].begin_session(boundary, segment);
     }
 
@@ -213,13 +239,33 @@ impl<P> Timeline<P> {
         self.inputs[input].skip(segment, time);
     }
 
+    /// What the playlist says of an input's segments.
+    pub(crate) fn announce(&mut self, input: usize, segments: Vec<Announced>) {
+        self.inputs[input].announced = segments;
+    }
+
     /// The next packet of an input.
     pub(crate) fn push(&mut self, input: usize, item: Item<P>) {
-        if let Accepted::Ready { item, offset, starts } = self.inputs[input].accept(item, &mut self.counts) {
+        self.accept(input, item.into());
+        while let Some(packet) = self.inputs[input].again.pop_front() {
+            self.accept(input, packet);
+        }
+    }
+
+    fn accept(&mut self, input: usize, packet: Again<P>) {
+        if let Accepted::Ready { item, offset, starts } = self.inputs[input].accept(packet, &mut self.counts) {
             if starts {
                 self.tracks[item.track].begin_epoch(&mut self.out);
             }
             self.send(item, offset);
+        }
+    }
+
+    /// Lets packets go whose times are doubted, where none follow that would tell.
+    fn push_doubted(&mut self, input: usize) {
+        self.inputs[input].end_doubt();
+        while let Some(packet) = self.inputs[input].again.pop_front() {
+            self.accept(input, packet);
         }
     }
 
@@ -240,6 +286,7 @@ impl<P> Timeline<P> {
 
     /// The input has no more packets.
     pub(crate) fn end(&mut self, input: usize) {
+        self.push_doubted(input);
         self.inputs[input].ended = true;
         self.flush_ended(input);
         if self.inputs.iter().all(|i| i.ended) {

@@ -3,8 +3,8 @@
 use super::unwrap::PERIOD;
 use crate::time::{Nanos, TimeBase};
 
-/// Inputs whose first timestamps lie further apart do not share a clock.
-const SAME_CLOCK: Nanos = Nanos::from_ms(10_000);
+/// Inputs whose first timestamps lie further apart do not share a clock. Renditions may begin some segments apart.
+const SAME_CLOCK: Nanos = Nanos::from_ms(60_000);
 
 /// What one input's next offset follows from.
 pub(super) struct Opening {

@@ -13,6 +13,9 @@ pub(crate) const BACK_INSIDE: Nanos = Nanos::from_ms(1_000);
 /// A jump forward that is more than an outage.
 pub(crate) const FORWARD: Nanos = Nanos::from_ms(10_000);
 
+/// How far what a playlist announces may be off, and how much of a gap that it does not know of is let pass.
+const ANNOUNCED_TOLERANCE: Nanos = Nanos::from_ms(1_000);
+
 /// Packets of a stream that a repetition is looked for in, and the time that repetitions can go back.
 const HISTORY: usize = 64;
 const MAX_OVERLAP: Nanos = Nanos::from_ms(400);
@@ -84,8 +87,34 @@ pub(super) enum Jump {
     None,
     /// The packet was there before.
     Repeats,
-    /// The clock jumps.
+    /// The clock jumps, or this packet's times are wrong.
     Breaks,
+    /// All of a segment comes again.
+    Again,
+}
+
+/// What is known of a place beside the stream itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Witnesses {
+    /// Media known to be missing before it.
+    pub(super) missing: Nanos,
+    /// Where its segment begins, by the start of the stream's last and what the playlist announces.
+    pub(super) announced: Option<Nanos>,
+    /// The wall clock has a part in that.
+    pub(super) by_wall_clock: bool,
+    /// Where the stream of the same clock has come to that is ahead of all.
+    pub(super) foremost: Option<Nanos>,
+}
+
+impl Witnesses {
+    fn is_announced(&self, at: Nanos) -> bool {
+        self.announced.is_some_and(|start| at.distance(start) <= ANNOUNCED_TOLERANCE)
+    }
+
+    /// Another stream is there already, or nearly.
+    fn is_reached(&self, at: Nanos) -> bool {
+        self.foremost.is_some_and(|foremost| at.minus(foremost) <= ANNOUNCED_TOLERANCE)
+    }
 }
 
 /// A packet that was there, as far as a repetition is known by it.
@@ -107,6 +136,12 @@ pub(super) struct Stream {
     /// Where the last packet stood and the next is expected, on the stream's own clock.
     pub(super) last: Option<Nanos>,
     pub(super) next: Option<Nanos>,
+    /// Where the first packet of the last segment stood.
+    pub(super) segment_start: Option<Nanos>,
+    /// The latest presentation so far, and its end.
+    shown: Option<(Nanos, Nanos)>,
+    /// Decoding times came behind presentation: they tell nothing of where a packet stands.
+    decodes_late: bool,
     /// The last timestamp, in ticks: the next one that wraps lies near it.
     reference_ticks: Option<i64>,
     history: VecDeque<Past>,
@@ -125,6 +160,9 @@ impl Stream {
             segment: 0,
             last: None,
             next: None,
+            segment_start: None,
+            shown: None,
+            decodes_late: false,
             reference_ticks: None,
             history: VecDeque::new(),
             held: 0,
@@ -153,6 +191,13 @@ impl Stream {
         self.segment = item.segment;
         self.last = stands;
         self.next = stands.map(|at| at.plus(item.length().unwrap_or_default()));
+        if is_first {
+            self.segment_start = stands;
+        }
+        if let Some(at) = item.presented_at().filter(|at| self.shown.is_none_or(|(shown, _)| *at > shown)) {
+            self.shown = Some((at, at.plus(item.length().unwrap_or_default())));
+        }
+        self.decodes_late |= item.dts.zip(item.pts).is_some_and(|(dts, pts)| dts > pts);
         self.reference_ticks = item.wrapping_ticks().or(self.reference_ticks);
         if let Some(at) = stands {
             if self.history.len() == HISTORY {
@@ -162,8 +207,8 @@ impl Stream {
         }
     }
 
-    /// How a packet follows; `missing`: media known to be missing before it.
-    pub(super) fn jump<P>(&self, item: &Item<P>, missing: Nanos) -> Jump {
+    /// How a packet follows.
+    pub(super) fn jump<P>(&self, item: &Item<P>, witnesses: &dyn Fn() -> Witnesses) -> Jump {
         let (Some(at), Some(next), Some(last)) = (item.stands_at(), self.next, self.last) else {
             return Jump::None;
         };
@@ -176,15 +221,40 @@ impl Stream {
             // An overlap repeats a segment's end; one that begins as another began is all of it again,
             // or still pictures on a clock that begins again.
             let is_all_again = past.is_first && item.segment != self.segment;
-            return if is_all_again { Jump::Breaks } else { Jump::Repeats };
+            return if is_all_again { Jump::Again } else { Jump::Repeats };
         }
         let back = if item.segment == self.segment { BACK_INSIDE } else { BACK_AT_BORDER };
         // What lies behind the last packet goes forward, whatever that one's length was said to be.
-        if (distance < Nanos(-back.0) && at <= last) || distance > FORWARD.plus(missing) {
-            Jump::Breaks
-        } else {
-            Jump::None
+        let goes_back = distance < Nanos(-back.0) && at <= last;
+        if goes_back && !self.goes_on_shown(item) {
+            return Jump::Breaks;
         }
+        if distance <= ANNOUNCED_TOLERANCE {
+            return Jump::None;
+        }
+        let known = witnesses();
+        let is_outage = distance <= FORWARD.plus(known.missing);
+        // Neither by the length of what came before nor by the wall clock is there a gap.
+        let is_denied = known.by_wall_clock && known.missing == Nanos::ZERO;
+        match known.is_announced(at) || known.is_reached(at) || (is_outage && !is_denied) {
+            true => Jump::None,
+            false => Jump::Breaks,
+        }
+    }
+
+    /// Its decoding time is behind, as others were that came too late, and its presentation goes on.
+    fn goes_on_shown<P>(&self, item: &Item<P>) -> bool {
+        let shown = item.presented_at().zip(self.shown);
+        self.decodes_late && shown.is_some_and(|(at, (last, end))| at > last && at.minus(end) <= FORWARD)
+    }
+
+    /// Whether a packet follows one that did not go on here, and is nearer to that.
+    pub(super) fn leaves_with<P>(&self, first: &Item<P>, second: &Item<P>) -> bool {
+        let (Some(before), Some(at), Some(next)) = (first.stands_at(), second.stands_at(), self.next) else {
+            return false;
+        };
+        let there = before.plus(first.length().unwrap_or_default());
+        at > before && at.minus(before) <= FORWARD && at.distance(there) < at.distance(next)
     }
 
     /// Whether a packet that fits here would stand nearer to where another clock has come to.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::audio::Samples;
 use super::video::Reordering;
-use super::{Item, Origin, Stamped};
+use super::{Item, Origin, PictureOrder, Stamped};
 use crate::time::{Nanos, TimeBase, rescale_ticks};
 
 /// Timestamps are kept within this, so that what is added to them cannot overflow.
@@ -23,6 +23,7 @@ pub(super) struct Mapped<P> {
     /// Presentation, and its length, as exactly as the input says them: a track's ticks can be coarse.
     pub(super) presented: Option<Nanos>,
     pub(super) length: Option<Nanos>,
+    pub(super) order: Option<PictureOrder>,
     pub(super) payload: P,
 }
 
@@ -41,6 +42,7 @@ impl<P> Mapped<P> {
             tolerance: item.tolerance,
             presented: item.presented_at().map(|at| at.plus(offset)),
             length: item.length(),
+            order: item.order,
             payload: item.payload,
         }
     }

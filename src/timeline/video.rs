@@ -4,12 +4,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::Stamped;
+use super::restore::Restoring;
 use super::stream::FORWARD;
 use super::track::{Mapped, Times, Written};
 use crate::time::Nanos;
 
 /// Packets looked at ahead of the one to be stamped: the deepest reordering that H.264 and HEVC allow.
-const WINDOW: usize = 17;
+pub(super) const WINDOW: usize = 17;
 
 /// No sample is made shorter than this: players treat shorter ones as broken.
 const SHORTEST_SAMPLE: Nanos = Nanos(1_500_000);
@@ -32,18 +33,29 @@ pub(super) struct Reordering<P> {
     order: BinaryHeap<Reverse<i64>>,
     /// Decoding times of the input are of no use: they are made from the presentation times, so much earlier.
     rebuilt_delay: Option<i64>,
+    /// What comes before: pictures that have no time of their own get one.
+    restoring: Restoring<P>,
 }
 
 impl<P> Reordering<P> {
     pub(super) fn new() -> Self {
-        Self { window: VecDeque::new(), order: BinaryHeap::new(), rebuilt_delay: None }
+        Self { window: VecDeque::new(), order: BinaryHeap::new(), rebuilt_delay: None, restoring: Restoring::new() }
     }
 
     pub(super) fn forget(&mut self) {
         self.rebuilt_delay = None;
+        self.restoring = Restoring::new();
     }
 
     pub(super) fn push(&mut self, item: Mapped<P>, written: &mut Written, out: &mut VecDeque<Stamped<P>>) {
+        self.restoring.push(item);
+        while let Some(item) = self.restoring.pop(false) {
+            self.enter(item, written, out);
+        }
+    }
+
+    /// Takes a picture into the window.
+    fn enter(&mut self, item: Mapped<P>, written: &mut Written, out: &mut VecDeque<Stamped<P>>) {
         let pts = item.pts.or(item.dts).unwrap_or_else(|| self.following(written));
         self.order.push(Reverse(pts));
         self.window.push_back(Picture { pts, item });
@@ -53,6 +65,9 @@ impl<P> Reordering<P> {
     }
 
     pub(super) fn flush(&mut self, written: &mut Written, out: &mut VecDeque<Stamped<P>>) {
+        while let Some(item) = self.restoring.pop(true) {
+            self.enter(item, written, out);
+        }
         while !self.window.is_empty() {
             self.emit(written, out);
         }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::sandbox::{Sandbox, fixture, names};
+use crate::sandbox::{Sandbox, cases, fixture};
 
 /// A line a packet, in the order of the file's tables: track, dts, pts, size, and K for a key packet.
 ///
@@ -39,7 +39,7 @@ fn list(path: &Path) -> String {
 #[test]
 fn every_packet_is_where_it_was() {
     let mut moved = Vec::new();
-    for case in names(&fixture("")).into_iter().filter(|n| fixture(n).is_dir()) {
+    for case in cases() {
         let sandbox = Sandbox::new();
         sandbox.merge(fixture(&case).join("index.m3u8"), "merged.mp4", &[]);
         let lists = sandbox

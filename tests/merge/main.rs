@@ -4,6 +4,7 @@
 mod bad_input;
 mod boxes;
 mod corpus;
+mod drift;
 mod expected;
 mod fixtures;
 mod frames;
@@ -12,6 +13,7 @@ mod judge;
 mod mutants;
 mod output;
 mod peers;
+mod pictures;
 mod range;
 mod sandbox;
 mod sealed;

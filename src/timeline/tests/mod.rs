@@ -7,6 +7,7 @@ mod inputs;
 mod properties;
 mod resets;
 mod start;
+mod witnesses;
 
 use std::collections::VecDeque;
 
@@ -29,7 +30,7 @@ pub(super) enum Step {
 impl Clone for Item<usize> {
     fn clone(&self) -> Self {
         let Self { track, segment, pts, dts, duration, base, wraps, samples, priming, tolerance, floating, .. } = *self;
-        let (fingerprint, bytes, payload) = (self.fingerprint, self.bytes, self.payload);
+        let (order, fingerprint, bytes, payload) = (self.order, self.fingerprint, self.bytes, self.payload);
         Self {
             track,
             segment,
@@ -42,6 +43,7 @@ impl Clone for Item<usize> {
             priming,
             tolerance,
             floating,
+            order,
             fingerprint,
             bytes,
             payload,
@@ -69,6 +71,7 @@ pub(super) fn ts_packet(track: usize, pts: i64, dts: i64, duration: i64) -> Item
         priming: Nanos::ZERO,
         tolerance: None,
         floating: false,
+        order: None,
         fingerprint: 0,
         bytes: 100,
         payload: 0,
@@ -177,7 +180,22 @@ pub(super) fn run(specs: &[TrackSpec], origin: Origin, inputs: Vec<Vec<Step>>) -
 }
 
 pub(super) fn run_bounded(specs: &[TrackSpec], origin: Origin, inputs: Vec<Vec<Step>>, bytes: usize) -> Outcome {
-    let mut timeline = Timeline::new(inputs.len(), specs, origin, bytes);
+    let timeline = Timeline::new(inputs.len(), specs, origin, bytes);
+    drive(timeline, specs, origin, inputs)
+}
+
+/// The same with what playlists say of the inputs' segments.
+pub(super) fn run_with(specs: &[TrackSpec], inputs: Vec<(Vec<Step>, Vec<Announced>)>) -> Outcome {
+    let mut timeline = Timeline::new(inputs.len(), specs, Origin::Presentation, 1 << 20);
+    let announced = inputs.into_iter().enumerate().map(|(n, (steps, announced))| {
+        timeline.announce(n, announced);
+        steps
+    });
+    let steps = announced.collect();
+    drive(timeline, specs, Origin::Presentation, steps)
+}
+
+fn drive(mut timeline: Timeline<usize>, specs: &[TrackSpec], origin: Origin, inputs: Vec<Vec<Step>>) -> Outcome {
     let mut inputs: Vec<VecDeque<Step>> = inputs.into_iter().map(VecDeque::from).collect();
     let mut pushed = vec![0; specs.len()];
     let mut tracks: Vec<Vec<Stamped<usize>>> = specs.iter().map(|_| Vec::new()).collect();

@@ -20,13 +20,15 @@ fn base() -> impl Strategy<Value = TimeBase> {
 }
 
 fn packet(tracks: std::ops::Range<usize>) -> impl Strategy<Value = Step> {
-    let flags = (any::<bool>(), any::<bool>(), prop::option::of(0..3_000u32), 0..6usize, 0..3u64);
+    let order = prop::option::of((prop_oneof![-5..60i64, any::<i64>()], any::<bool>()));
+    let flags = (any::<bool>(), any::<bool>(), prop::option::of(0..3_000u32), 0..6usize, 0..3u64, order);
     (tracks, ticks(), ticks(), ticks(), base(), flags).prop_map(|(track, pts, dts, duration, base, flags)| {
-        let (wraps, floating, samples, segment, fingerprint) = flags;
+        let (wraps, floating, samples, segment, fingerprint, order) = flags;
+        let order = order.map(|(count, key)| PictureOrder { count, key });
         // No other clock wraps.
         let wraps = wraps && base == TimeBase::MPEG;
         let usual = ts_packet(track, 0, 0, FRAME);
-        Step::Packet(Item { segment, pts, dts, duration, base, wraps, samples, floating, fingerprint, ..usual })
+        Step::Packet(Item { segment, pts, dts, duration, base, wraps, samples, floating, fingerprint, order, ..usual })
     })
 }
 
@@ -43,6 +45,13 @@ fn steps(tracks: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step(tracks), 0..120)
 }
 
+/// What a playlist says, true or not.
+fn announced() -> impl Strategy<Value = Vec<Announced>> {
+    let time =
+        || prop::option::of(prop_oneof![0..20_000i64, any::<i64>()].prop_map(|ms| Nanos(ms.saturating_mul(1_000_000))));
+    prop::collection::vec((time(), time()).prop_map(|(duration, pause)| Announced { duration, pause }), 0..6)
+}
+
 /// Healthy segments of a stream at any start, each run marked.
 fn runs() -> impl Strategy<Value = Vec<(i64, usize)>> {
     prop::collection::vec((0..WRAP, 1..60usize), 1..12)
@@ -57,6 +66,11 @@ proptest! {
         let specs = [video_track(0), audio_track(0, 44_100), video_track(1), audio_track(1, 48_000)];
         let out = run_bounded(&specs, origin, vec![first, second], 2_000);
         prop_assert!(out.most_kept_bytes <= 2_100);
+    }
+
+    #[test]
+    fn whatever_a_playlist_says_no_packet_is_lost(steps in steps(0..2), announced in announced()) {
+        run_with(&[video_track(0), audio_track(0, 48_000)], vec![(steps, announced)]);
     }
 
     #[test]

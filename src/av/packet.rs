@@ -104,6 +104,27 @@ impl Packet {
         }
     }
 
+    /// Puts other bytes in the place of the payload.
+    pub(crate) fn set_data(&mut self, bytes: &[u8]) -> Result<()> {
+        let size = c_int::try_from(bytes.len()).map_err(|_| no_memory())?;
+        let fresh = Self::new()?;
+        // SAFETY: both packets are valid; `av_new_packet` gives the fresh one a buffer of `size` bytes and padding.
+        let code = unsafe {
+            match ffi::av_new_packet(fresh.0, size) {
+                0 => {
+                    std::ptr::copy_nonoverlapping(bytes.as_ptr(), (*fresh.0).data, bytes.len());
+                    ffi::av_packet_copy_props(fresh.0, self.0)
+                }
+                code => code,
+            }
+        };
+        if code < 0 {
+            return Err(no_memory());
+        }
+        *self = fresh;
+        Ok(())
+    }
+
     /// Samples at the packet's start that are not to be played (AV_PKT_DATA_SKIP_SAMPLES): encoder priming.
     pub(crate) fn skipped_samples(&self) -> u32 {
         let data = self.side_data(ffi::AVPacketSideDataType::AV_PKT_DATA_SKIP_SAMPLES);

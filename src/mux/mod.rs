@@ -1,6 +1,7 @@
 //! Packets to a file: tracks, framing, header and trailer, the place of `moov`, and reading back what was written.
 
 mod faststart;
+mod framing;
 mod output;
 mod sink;
 mod track;

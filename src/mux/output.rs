@@ -3,9 +3,10 @@
 use std::fs::File;
 
 use super::faststart;
+use super::framing::Unframe;
 use super::sink::Sink;
 use super::track::{TrackPlan, check_format};
-use crate::av::{BitstreamFilter, Muxer, Packet, TrackSetup, Unstarted, Writing};
+use crate::av::{Muxer, Packet, TrackSetup, Unstarted, Writing};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Faststart, Format};
@@ -24,7 +25,7 @@ const INDEX_SHARE: u64 = 400;
 /// A file that is being written.
 pub(crate) struct OutputFile {
     muxer: Muxer<Sink, Writing>,
-    filters: Vec<Option<BitstreamFilter>>,
+    unframe: Vec<Option<Unframe>>,
     /// Each track's extradata.
     configurations: Vec<Vec<u8>>,
     /// Room left for `moov`; `None` where it may stay at the end.
@@ -75,13 +76,9 @@ impl OutputFile {
             muxer.reserve(bytes)?;
         }
         let muxer = muxer.write_header().map_err(|e| name_tracks(e, format, tracks))?;
-        let filter = |t: &TrackPlan| {
-            let needed = format != Format::Ts && is_adts(t);
-            needed.then(|| BitstreamFilter::adts_to_asc(&t.source)).transpose()
-        };
-        let filters = tracks.iter().map(filter).collect::<Result<_>>()?;
+        let unframe = tracks.iter().map(|t| Unframe::new(&t.source, format)).collect::<Result<_>>()?;
         let configurations = tracks.iter().map(|t| t.parameters.extradata().to_vec()).collect();
-        Ok(Self { muxer, filters, configurations, reserved })
+        Ok(Self { muxer, unframe, configurations, reserved })
     }
 
     /// The time base that a track's packets must have.
@@ -95,8 +92,8 @@ impl OutputFile {
         packet.reset_for_output();
         packet.set_times(pts, dts, duration);
         packet.set_stream(track);
-        let Some(packet) = (match self.filters.get_mut(track) {
-            Some(Some(filter)) => filter.filter(packet)?,
+        let Some(packet) = (match self.unframe.get_mut(track) {
+            Some(Some(unframe)) => unframe.packet(packet)?,
             _ => Some(packet),
         }) else {
             return Err(Error::new(ErrorKind::Media, "a packet holds nothing but a header"));
@@ -127,10 +124,6 @@ impl OutputFile {
         }
         Ok(Written { file: Some(file) })
     }
-}
-
-fn is_adts(track: &TrackPlan) -> bool {
-    track.source.codec() == crate::av::CodecId::AAC && track.source.extradata().is_empty()
 }
 
 /// Room for `moov`: rather too much, as what is too much costs a thousandth of the file, and

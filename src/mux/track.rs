@@ -1,6 +1,7 @@
 //! What becomes a track of the output.
 
-use crate::av::{BitstreamFilter, CodecId, MediaKind, Packet, Parameters, Stream};
+use super::framing::Unframe;
+use crate::av::{CodecId, MediaKind, Packet, Parameters, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Format;
 use crate::time::TimeBase;
@@ -37,13 +38,10 @@ impl TrackPlan {
     /// may need it to tell what the header must say.
     pub(crate) fn new(stream: &Stream, role: &TrackRole, format: Format, first: Option<&Packet>) -> Result<Self> {
         let mut parameters = stream.parameters.try_clone()?;
-        if stream.is_adts()
-            && format != Format::Ts
-            && let Some(first) = first
-            && let Some(filtered) = BitstreamFilter::adts_to_asc(&parameters)?.filter(first.try_clone()?)?
-            && let Some(extradata) = filtered.new_extradata()
+        if let Some(first) = first
+            && let Some(mut unframe) = Unframe::new(&parameters, format)?
         {
-            parameters.set_extradata(extradata)?;
+            unframe.configure(&mut parameters, first)?;
         }
         let language = role.language.as_ref().or(stream.language.as_ref());
         Ok(Self {

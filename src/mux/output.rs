@@ -152,7 +152,10 @@ fn name_tracks(error: Error, format: Format, tracks: &[TrackPlan]) -> Error {
         return error;
     }
     let tracks: Vec<String> = tracks.iter().map(TrackPlan::describe).collect();
-    let hint =
-        if format == Format::Mkv { "choose another format" } else { "try --format mkv, which holds almost any codec" };
+    let hint = match format {
+        Format::Mkv => "choose another format",
+        Format::M4a | Format::Mov => "try --format mp4, or mkv, which holds almost any codec",
+        _ => "try --format mkv, which holds almost any codec",
+    };
     error.within(format_args!("tracks {}", tracks.join(", "))).with_hint(hint)
 }

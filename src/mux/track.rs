@@ -101,12 +101,37 @@ fn iso_639_2(tag: &str) -> String {
     }
 }
 
+/// Codecs that a transport stream has a name for. libav writes any other as private data, which nobody can read.
+const TS_CODECS: [&str; 14] = [
+    "h264",
+    "hevc",
+    "mpeg1video",
+    "mpeg2video",
+    "mpeg4",
+    "aac",
+    "aac_latm",
+    "mp2",
+    "mp3",
+    "ac3",
+    "eac3",
+    "dts",
+    "truehd",
+    "opus",
+];
+
 /// What a format cannot hold is refused by name, before anything is written.
 pub(super) fn check_format(format: Format, tracks: &[TrackPlan]) -> Result<()> {
     if format == Format::M4a && tracks.iter().any(|t| t.kind == MediaKind::Video) {
         return Err(
             Error::new(ErrorKind::Unsupported, "m4a holds audio only, and the input has video").with_hint("choose mp4")
         );
+    }
+    if format == Format::Ts
+        && let Some(track) = tracks.iter().find(|t| !TS_CODECS.contains(&t.parameters.codec().name().as_str()))
+    {
+        let message =
+            format!("{}: a transport stream cannot hold it so that players know what it is", track.describe());
+        return Err(Error::new(ErrorKind::Unsupported, message).with_hint("try --format mp4 or --format mkv"));
     }
     if format != Format::Ts
         && let Some(track) = tracks.iter().find(|t| !has_parameter_sets(&t.parameters))

@@ -93,6 +93,11 @@ impl Stream {
         Ok(Self { parameters: self.parameters.try_clone()?, language: self.language.clone(), ..*self })
     }
 
+    /// AAC in LOAS frames, which MP4 and Matroska do not take either.
+    pub(crate) fn is_latm(&self) -> bool {
+        self.parameters.codec() == CodecId::AAC_LATM
+    }
+
     /// AAC in ADTS frames, which MP4 and Matroska do not take: the configuration is in the frames.
     pub(crate) fn is_adts(&self) -> bool {
         self.parameters.codec() == CodecId::AAC && self.parameters.extradata().is_empty()

@@ -30,6 +30,7 @@ codec_ids! {
     H264 = AV_CODEC_ID_H264,
     HEVC = AV_CODEC_ID_HEVC,
     AAC = AV_CODEC_ID_AAC,
+    AAC_LATM = AV_CODEC_ID_AAC_LATM,
 }
 
 impl CodecId {
@@ -121,6 +122,18 @@ impl Parameters {
     pub(crate) fn codec(&self) -> CodecId {
         // SAFETY: read as the number it is in C; see `avcodec_get_name`.
         CodecId(unsafe { (&raw const (*self.0).codec_id).cast::<c_int>().read() })
+    }
+
+    /// Says that packets are those of another codec of the same kind: their framing was taken off.
+    pub(crate) fn set_codec(&mut self, codec: CodecId) {
+        // SAFETY: ours are valid; written as the number it is in C, and a number that libav has a constant for.
+        unsafe { (&raw mut (*self.0).codec_id).cast::<c_int>().write(codec.0) };
+    }
+
+    /// What the input's container calls the codec: four letters, or a number of its own. 0 if it does not say.
+    pub(crate) fn tag(&self) -> u32 {
+        // SAFETY: ours are valid.
+        unsafe { (*self.0).codec_tag }
     }
 
     pub(crate) fn kind(&self) -> MediaKind {

@@ -23,7 +23,8 @@ pub(super) fn parse(bytes: &[u8]) -> Tags {
     tags
 }
 
-fn tag_length(bytes: &[u8]) -> Option<usize> {
+/// Bytes of the ID3v2 tag that starts here, header and footer included; `None` if none does.
+pub(super) fn tag_length(bytes: &[u8]) -> Option<usize> {
     match *bytes.first_chunk::<10>()? {
         [b'I', b'D', b'3', _, _, flags, a, b, c, d] if (a | b | c | d) < 0x80 => {
             let body = [a, b, c, d].iter().fold(0, |sum, byte| sum << 7 | usize::from(*byte));

@@ -1,13 +1,17 @@
 //! What a segment's bytes are: told from the bytes, never from a name or a content type.
 
-mod adts;
+mod frames;
 mod id3;
+mod latm;
 mod mp4;
+mod packed;
 mod span;
 mod tables;
 mod watch;
 
+pub(crate) use latm::latm_frame;
 pub(crate) use mp4::{InitPrefix, box_header, init_prefix};
+pub(crate) use packed::Packed;
 pub(crate) use span::Span;
 pub(crate) use tables::Tables;
 pub(crate) use watch::{Structure, Watch};
@@ -57,6 +61,8 @@ pub(crate) struct Sniffed {
     pub(crate) container: Container,
     /// Bytes before the media: a picture that disguises it, an ID3 tag.
     pub(crate) skip: usize,
+    /// Bytes behind those, of packed audio: the rest of a frame that began in the segment before.
+    pub(crate) continued: usize,
     /// The time of the first frame of packed audio in ticks of 90 kHz, out of its ID3 tag (RFC 8216, 3.4).
     pub(crate) audio_start_ticks: Option<i64>,
 }
@@ -66,7 +72,7 @@ pub(crate) fn sniff(head: &[u8]) -> Result<Sniffed, &'static str> {
     if head.is_empty() {
         return Err("empty");
     }
-    let plain = |container, skip| Ok(Sniffed { container, skip, audio_start_ticks: None });
+    let plain = |container, skip| Ok(Sniffed { container, skip, continued: 0, audio_start_ticks: None });
     // Before TS: fragments can hold 0x47 at a distance of 188 bytes by chance.
     if mp4::starts_with_box(head) {
         return plain(Container::Mp4, 0);
@@ -76,8 +82,11 @@ pub(crate) fn sniff(head: &[u8]) -> Result<Sniffed, &'static str> {
     }
     let tag = id3::parse(head);
     let audio = &head[tag.length.min(head.len())..];
+    let packed = |container, continued| {
+        Ok(Sniffed { container, skip: tag.length, continued, audio_start_ticks: tag.start_ticks })
+    };
     if let Some(container) = audio_container(audio) {
-        return Ok(Sniffed { container, skip: tag.length, audio_start_ticks: tag.start_ticks });
+        return packed(container, 0);
     }
     // Only a picture is cut away, and only up to where whole TS packets begin.
     if is_picture(head)
@@ -85,7 +94,21 @@ pub(crate) fn sniff(head: &[u8]) -> Result<Sniffed, &'static str> {
     {
         return plain(Container::MpegTs { packet_bytes }, skip);
     }
+    if !is_picture(head)
+        && let Some((container, continued)) = [Container::Adts, Container::Mp3, Container::Ac3, Container::Eac3]
+            .into_iter()
+            .find_map(|container| Some((container, packed::begins_inside(container, audio)?)))
+    {
+        // Frames of both kinds look alike but for a number.
+        return packed(audio_container(&audio[continued..]).unwrap_or(container), continued);
+    }
     Err(what_else(head))
+}
+
+/// Bytes of the ID3 tags at a segment's start, where they are more than is at hand and [`sniff`] needs what follows.
+pub(crate) fn longer_tags(head: &[u8]) -> Option<usize> {
+    Some(id3::parse(head).length)
+        .filter(|length| *length > 0 && length.saturating_add(frames::HEADER_BYTES) > head.len())
 }
 
 /// The size of the TS packets that start here; `None` if none do. Three in a row must, or all there are.
@@ -158,6 +181,8 @@ fn what_else(head: &[u8]) -> &'static str {
         "WebVTT subtitles"
     } else if is_picture(head) {
         "a picture"
+    } else if head.starts_with(b"ID3") {
+        "an ID3 tag without sound behind it"
     } else {
         "data of an unknown kind"
     }
@@ -221,7 +246,8 @@ mod tests {
     #[test]
     fn names_what_is_no_media() {
         for (bytes, what) in [
-            (&b"  <!DOCTYPE html><html>"[..], "an HTML page"),
+            (&b"ID3\x04\0\0\0\0\0\x02xx and nothing more"[..], "an ID3 tag without sound behind it"),
+            (b"  <!DOCTYPE html><html>", "an HTML page"),
             (b"{\"error\": 404}", "a JSON document"),
             (b"#EXTM3U\n", "a playlist"),
             (b"ffconcat version 1.0", "a playlist"),

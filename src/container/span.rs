@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{Container, TS_SYNC, adts};
+use super::{Container, Packed, TS_SYNC};
 use crate::time::{Nanos, TimeBase};
 
 const TS_PACKET_BYTES: usize = 188;
@@ -28,13 +28,8 @@ pub(crate) enum Span {
         /// By PID, of which there are 8192 at most.
         streams: HashMap<u16, Stream>,
     },
-    Adts {
-        skip: u64,
-        header: Vec<u8>,
-        duration: Nanos,
-        lost: bool,
-    },
-    /// fMP4 has its time scale in another resource, and for the rest there is [`Watch`](super::Watch).
+    Packed(Packed),
+    /// fMP4 has its time scale in another resource.
     Nothing,
 }
 
@@ -56,10 +51,8 @@ impl Span {
             Container::MpegTs { packet_bytes } => {
                 Self::Ts { packet_bytes, packet: Vec::with_capacity(packet_bytes), streams: HashMap::new() }
             }
-            Container::Adts => {
-                Self::Adts { skip: 0, header: Vec::with_capacity(7), duration: Nanos::ZERO, lost: false }
-            }
-            Container::Mp4 | Container::Mp3 | Container::Ac3 | Container::Eac3 => Self::Nothing,
+            Container::Adts | Container::Mp3 | Container::Ac3 | Container::Eac3 => Self::Packed(Packed::new(container)),
+            Container::Mp4 => Self::Nothing,
         }
     }
 
@@ -78,26 +71,7 @@ impl Span {
                     }
                 }
             }
-            Self::Adts { skip, header, duration, lost } => {
-                while !bytes.is_empty() && !*lost {
-                    let n = usize::try_from(*skip).unwrap_or(usize::MAX).min(bytes.len());
-                    *skip -= n as u64;
-                    bytes = &bytes[n..];
-                    let (now, later) = bytes.split_at(bytes.len().min(adts::HEADER_BYTES - header.len()));
-                    header.extend_from_slice(now);
-                    bytes = later;
-                    let Some(found) = header.first_chunk().map(adts::frame) else { continue };
-                    header.clear();
-                    let rate = found.and_then(|frame| TimeBase::per_second(frame.rate_hz?));
-                    match found.zip(rate) {
-                        Some((frame, rate)) => {
-                            *skip = frame.length - adts::HEADER_BYTES as u64;
-                            *duration = duration.plus(Nanos::from_ticks(i64::from(frame.samples), rate));
-                        }
-                        None => *lost = true,
-                    }
-                }
-            }
+            Self::Packed(packed) => packed.feed(bytes, &mut Vec::new()),
             Self::Nothing => {}
         }
     }
@@ -109,10 +83,8 @@ impl Span {
                 duration: streams.values().filter_map(Stream::duration).max(),
                 is_open: streams.values().any(|stream| stream.missing.is_some_and(|missing| missing > 0)),
             },
-            Self::Adts { skip, header, duration, lost: false } => {
-                Found { duration: Some(*duration), is_open: *skip > 0 || !header.is_empty() }
-            }
-            Self::Adts { .. } | Self::Nothing => Found::default(),
+            Self::Packed(packed) => Found { duration: packed.duration(), is_open: packed.open_frame().is_some() },
+            Self::Nothing => Found::default(),
         }
     }
 }
@@ -250,7 +222,7 @@ mod tests {
         let whole = found(container, &AUDIO[skip..], 100);
         assert!((950..1100).contains(&ms(whole)) && !whole.is_open, "{whole:?}");
         assert!(found(container, &AUDIO[skip..AUDIO.len() - 1], 100).is_open);
-        let frame = adts::frame(AUDIO[skip..].first_chunk().unwrap()).unwrap();
+        let frame = super::super::frames::frame(container, AUDIO[skip..].first_chunk().unwrap()).unwrap();
         let one = found(container, &AUDIO[skip..skip + frame.length as usize], 100);
         assert!((20..25).contains(&ms(one)) && !one.is_open, "{one:?}");
     }

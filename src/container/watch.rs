@@ -4,7 +4,7 @@
 //! what the container promised and did not keep.
 
 use super::mp4::box_header;
-use super::{Container, TS_SYNC, adts};
+use super::{Container, Packed, TS_SYNC};
 
 /// How a segment's structure ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) enum Structure {
     Broken,
     /// In the middle of a TS packet. Some packagers leave such tails without any loss.
     Torn,
-    /// It ended well, but so many TS packets in it are none.
+    /// It ended well, but so many TS packets in it are none, or places between frames hold what is none.
     Damaged { bad_packets: u64 },
 }
 
@@ -37,13 +37,7 @@ pub(crate) enum Watch {
         /// A `moof` was met whose `mdat` was not.
         awaits_media: bool,
     },
-    Adts {
-        remaining: u64,
-        header: Vec<u8>,
-        lost: bool,
-    },
-    /// No structure that could be followed without decoding.
-    Nothing,
+    Packed(Packed),
 }
 
 impl Watch {
@@ -58,8 +52,7 @@ impl Watch {
                 broken: false,
                 awaits_media: false,
             },
-            Container::Adts => Self::Adts { remaining: 0, header: Vec::with_capacity(7), lost: false },
-            Container::Mp3 | Container::Ac3 | Container::Eac3 => Self::Nothing,
+            Container::Adts | Container::Mp3 | Container::Ac3 | Container::Eac3 => Self::Packed(Packed::new(container)),
         }
     }
 
@@ -97,23 +90,7 @@ impl Watch {
                     }
                 }
             }
-            Self::Adts { remaining, header, lost } => {
-                while !bytes.is_empty() && !*lost {
-                    bytes = skip(bytes, remaining);
-                    let Some((first, rest)) = bytes.split_first() else { break };
-                    header.push(*first);
-                    bytes = rest;
-                    if let Some(h) = header.first_chunk() {
-                        match adts::frame(h) {
-                            Some(frame) => *remaining = frame.length - adts::HEADER_BYTES as u64,
-                            // A tag or junk between frames: the demuxer finds the next frame, this does not.
-                            None => *lost = true,
-                        }
-                        header.clear();
-                    }
-                }
-            }
-            Self::Nothing => {}
+            Self::Packed(packed) => packed.feed(bytes, &mut Vec::new()),
         }
     }
 
@@ -123,12 +100,11 @@ impl Watch {
             Self::Ts { offset: 1.., .. } => Structure::Torn,
             Self::Ts { bad_packets, .. } if *bad_packets > 0 => Structure::Damaged { bad_packets: *bad_packets },
             Self::Mp4 { broken: true, .. } => Structure::Broken,
-            Self::Mp4 { endless: true, .. } | Self::Adts { lost: true, .. } => Structure::Whole,
-            Self::Mp4 { remaining, header, .. } | Self::Adts { remaining, header, .. }
-                if *remaining > 0 || !header.is_empty() =>
-            {
+            Self::Mp4 { endless: true, .. } => Structure::Whole,
+            Self::Mp4 { remaining, header, .. } if *remaining > 0 || !header.is_empty() => {
                 Structure::Cut { missing_bytes: (*remaining).max(1) }
             }
+            Self::Packed(packed) => packed.structure(),
             _ => Structure::Whole,
         }
     }
@@ -139,7 +115,7 @@ impl Watch {
     }
 }
 
-/// Drops what belongs to the box or frame at hand.
+/// Drops what belongs to the box at hand.
 fn skip<'a>(bytes: &'a [u8], remaining: &mut u64) -> &'a [u8] {
     let n = usize::try_from(*remaining).unwrap_or(usize::MAX).min(bytes.len());
     *remaining -= n as u64;

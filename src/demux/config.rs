@@ -2,6 +2,7 @@
 //! libav goes on as if nothing had happened.
 
 use crate::av::{CodecId, Packet, Stream};
+use crate::container::latm_frame;
 
 /// What is compared from packet to packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,8 @@ enum Carrier {
     Hevc,
     /// The fixed header of ADTS frames (ISO/IEC 13818-7, 6.2.1).
     Adts,
+    /// The configuration that comes with some LATM frames (ISO/IEC 14496-3, 1.7.3.1).
+    Latm,
 }
 
 /// Follows one stream.
@@ -31,6 +34,7 @@ impl ConfigWatch {
             CodecId::H264 if in_packets => Carrier::H264,
             CodecId::HEVC if in_packets => Carrier::Hevc,
             CodecId::AAC if stream.is_adts() => Carrier::Adts,
+            CodecId::AAC_LATM => Carrier::Latm,
             _ => return None,
         };
         Some(Self { carrier, first: None })
@@ -41,6 +45,7 @@ impl ConfigWatch {
         let found = match self.carrier {
             // What is no ADTS frame is another codec under the same PID.
             Carrier::Adts => Some(adts_header(packet.data()).unwrap_or_default()),
+            Carrier::Latm => latm_frame(packet.data()).ok().and_then(|frame| frame.config),
             Carrier::H264 | Carrier::Hevc if !packet.is_key() => None,
             Carrier::H264 => parameter_sets(packet.data(), |b| b & 0x1f == 7, |b| matches!(b & 0x1f, 1..=5)),
             Carrier::Hevc => parameter_sets(packet.data(), |b| b >> 1 & 0x3f == 33, |b| b >> 1 & 0x3f < 32),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::seekable::Seekable;
 use crate::av::{Packet, Reader};
-use crate::container::{Container, InitPrefix, Structure, Tables, Watch, init_prefix, is_scrambled, sniff};
+use crate::container::{
+    Container, InitPrefix, Packed, SNIFF_BYTES, Structure, Tables, Watch, init_prefix, is_scrambled, longer_tags, sniff,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{Fetcher, SegmentBytes};
 use crate::options::OnGap;
@@ -13,6 +15,11 @@ use crate::playlist::{InitSection, Segment};
 
 /// libav keeps an index of all fragments that a context read: each context reads so many segments at most.
 const MP4_SESSION_SEGMENTS: usize = 300;
+
+/// Tags before packed audio, with pictures as they may be, may take so many bytes.
+const TAG_BYTES: usize = 16 << 20;
+/// Bytes of packed audio that are looked through at once.
+const PACKED_PIECE_BYTES: usize = 32 << 10;
 
 /// What became of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +42,15 @@ pub(crate) struct SegmentEnd {
     pub(crate) bytes: u64,
 }
 
+impl SegmentEnd {
+    /// The frame that it ended inside of goes on in the next segment.
+    fn continues(&mut self) {
+        if let Ending::Read { structure: structure @ Structure::Cut { .. }, .. } = &mut self.ending {
+            *structure = Structure::Whole;
+        }
+    }
+}
+
 /// A segment that is open.
 struct Open {
     segment: usize,
@@ -45,6 +61,8 @@ struct Open {
     audio_start_ticks: Option<i64>,
     /// Of a transport stream.
     tables: Tables,
+    /// Of packed audio: bytes of a frame that began in the segment before.
+    continued: usize,
     watch: Watch,
     read_bytes: u64,
     /// Bytes of its media that were read so far, left out or not.
@@ -68,6 +86,8 @@ struct Session {
     init_at: usize,
     /// What the PIDs of its first segment carry.
     tables: Tables,
+    /// Of packed audio: what finds its frames.
+    packed: Option<Packed>,
 }
 
 /// A place inside a segment that a session begins at: what comes before is left out, but for the tables.
@@ -100,7 +120,8 @@ pub(crate) struct Feed {
     offset: u64,
     pub(super) marks: Vec<Mark>,
     ends: Vec<SegmentEnd>,
-    /// Bytes behind the last whole TS packet, which wait for the rest of theirs.
+    /// Bytes behind the last whole TS packet, which wait for the rest of theirs; of packed audio those that are
+    /// ready to be read.
     carry: Vec<u8>,
 }
 
@@ -211,7 +232,8 @@ impl Feed {
         }
         (self.offset, self.marks, self.carry, self.cut_bytes) = (0, Vec::new(), Vec::new(), 0);
         let at_end = open.prefix == InitPrefix::AtEnd;
-        self.session = Some(Session { container, map, init, init_at: 0, tables });
+        let packed = container.is_packed_audio().then(|| Packed::new(container));
+        self.session = Some(Session { container, map, init, init_at: 0, tables, packed });
         if at_end {
             self.read_seekable(segment)?;
         } else {
@@ -270,6 +292,9 @@ impl Feed {
     fn open_segment(&self, position: usize) -> Result<Open> {
         let segment = &self.segments[position];
         let mut bytes = self.fetcher.open(segment)?;
+        while let Some(tags) = longer_tags(bytes.head()).filter(|tags| *tags <= TAG_BYTES)
+            && bytes.lengthen_head(tags + SNIFF_BYTES)?
+        {}
         let found = sniff(bytes.head()).map_err(|what| {
             let mut error = Error::new(ErrorKind::Media, format!("it is {what}, not media"));
             error = if segment.key.is_some() {
@@ -301,6 +326,7 @@ impl Feed {
             prefix,
             audio_start_ticks: found.audio_start_ticks,
             tables,
+            continued: found.continued,
             watch: Watch::new(found.container),
             read_bytes: 0,
             media_at: 0,
@@ -339,10 +365,30 @@ impl Feed {
             open.watch.feed(&session.init[..length]);
             open.bytes.skip(length);
         }
-        let init_bytes = self.session.as_ref().map_or(0, |s| (s.init.len() - s.init_at) as u64);
+        // What the session gives out before this segment's own: the rest of its init section, or of a frame.
+        let mut before = self.session.as_ref().map_or(0, |s| (s.init.len() - s.init_at) as u64);
+        if let Some(packed) = self.session.as_mut().and_then(|session| session.packed.as_mut()) {
+            let follows = open.continued > 0 && self.marks.last().is_some_and(|mark| mark.segment + 1 == open.segment);
+            let frame = packed.whole_with(open.continued as u64).filter(|_| follows);
+            packed.begin_segment(frame.is_some());
+            match frame {
+                Some(length) => {
+                    before += length;
+                    // The frame that the last segment seemed to lack the end of is whole.
+                    if let Some(last) = self.ends.last_mut() {
+                        last.continues();
+                    }
+                }
+                None if open.continued > 0 => {
+                    open.bytes.skip(open.continued);
+                    packed.passed_over();
+                }
+                None => {}
+            }
+        }
         self.reading = true;
         self.marks.push(Mark {
-            offset: self.offset + init_bytes,
+            offset: self.offset + before,
             segment: open.segment,
             audio_start_ticks: open.audio_start_ticks,
         });
@@ -352,7 +398,8 @@ impl Feed {
         self.reading = false;
         // What is left of a TS packet would only swallow the start of the next segment's first.
         self.carry.clear();
-        let structure = open.watch.finish();
+        let packed = self.session.as_ref().and_then(|session| session.packed.as_ref());
+        let structure = packed.map_or_else(|| open.watch.finish(), Packed::structure);
         // Behind a broken box libav would take the next segments for its inside: they get a context of their own.
         if open.container == Container::Mp4 && structure != Structure::Whole {
             self.last = Some(open.segment);
@@ -364,6 +411,21 @@ impl Feed {
     /// Reads from the open segment, in whole TS packets where it is TS; 0 at its end.
     fn read_segment(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let Some(open) = &mut self.open else { return Ok(0) };
+        if let Some(packed) = self.session.as_mut().and_then(|session| session.packed.as_mut()) {
+            let mut piece = [0; PACKED_PIECE_BYTES];
+            while self.carry.is_empty() {
+                let n = open.bytes.read(&mut piece)?;
+                if n == 0 {
+                    return Ok(0);
+                }
+                open.read_bytes += n as u64;
+                packed.feed(&piece[..n], &mut self.carry);
+            }
+            let n = self.carry.len().min(buffer.len());
+            buffer[..n].copy_from_slice(&self.carry[..n]);
+            self.carry.drain(..n);
+            return Ok(n);
+        }
         let unit = match open.container {
             Container::MpegTs { packet_bytes } if packet_bytes <= buffer.len() => packet_bytes,
             _ => 1,

@@ -223,6 +223,12 @@ impl InputDemuxer {
         let mut demuxer =
             Demuxer::open(feed, kind, self.probing, &self.cancel).map_err(|(error, _)| in_segment(error))?;
         let selection = select(demuxer.streams()?, &demuxer.programs(), self.role);
+        if let Some((kind, codec)) = selection.unreadable.filter(|_| self.on_gap == OnGap::Fail) {
+            let message =
+                format!("its {} is {codec}, which this libav cannot read from a transport stream", kind.name());
+            return Err(in_segment(Error::new(ErrorKind::Unsupported, message))
+                .with_hint("get it as fragmented MP4, or leave it out with --on-gap skip"));
+        }
         self.stream_map = vec![None; demuxer.stream_count()];
         for index in &selection.left {
             demuxer.discard(*index)?;

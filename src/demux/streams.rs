@@ -1,6 +1,6 @@
 //! Which streams of a session are taken.
 
-use crate::av::{MediaKind, Stream};
+use crate::av::{MediaKind, Parameters, Stream};
 
 /// What an input is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(super) struct Selection {
     /// libav's indexes of those that would be, if a packet of them came.
     pub(super) awaited: Vec<usize>,
     pub(super) dropped: Vec<Dropped>,
+    /// What the input has of a kind, and libav cannot read.
+    pub(super) unreadable: Option<(MediaKind, &'static str)>,
 }
 
 impl Dropped {
@@ -43,8 +45,18 @@ impl Dropped {
 /// Chooses among the streams that libav found.
 pub(super) fn select(streams: Vec<Stream>, programs: &[Vec<usize>], role: InputRole) -> Selection {
     let program = best_program(&streams, programs);
-    let mut selection = Selection { taken: Vec::new(), left: Vec::new(), awaited: Vec::new(), dropped: Vec::new() };
+    let mut selection =
+        Selection { taken: Vec::new(), left: Vec::new(), awaited: Vec::new(), dropped: Vec::new(), unreadable: None };
     for stream in streams {
+        if let Some((kind, codec)) = unreadable(&stream.parameters)
+            && is_wanted(kind, role)
+        {
+            selection.unreadable = selection.unreadable.or(Some((kind, codec)));
+            selection.left.push(stream.index);
+            let reason = "this libav cannot read it from a transport stream".to_owned();
+            selection.dropped.push(Dropped { kind, codec: codec.to_owned(), reason });
+            continue;
+        }
         match refusal(&stream, program, role) {
             None => selection.taken.push(stream),
             Some(reason) => {
@@ -58,7 +70,35 @@ pub(super) fn select(streams: Vec<Stream>, programs: &[Vec<usize>], role: InputR
             }
         }
     }
+    // A second language that is left out is a note; a film without its pictures is none.
+    selection.unreadable =
+        selection.unreadable.filter(|(kind, _)| !selection.taken.iter().any(|s| s.parameters.kind() == *kind));
     selection
+}
+
+fn is_wanted(kind: MediaKind, role: InputRole) -> bool {
+    matches!(
+        (kind, role),
+        (_, InputRole::Everything)
+            | (MediaKind::Video, InputRole::WithoutAudio)
+            | (MediaKind::Audio, InputRole::AudioOnly)
+    )
+}
+
+/// Media that libav takes for data, told by what the transport stream calls it: a registration, or a stream type
+/// (ISO/IEC 13818-1, 2.4.4.9 and 2.6.8). What a newer libav can read is of its own kind.
+fn unreadable(parameters: &Parameters) -> Option<(MediaKind, &'static str)> {
+    if parameters.kind() != MediaKind::Data {
+        return None;
+    }
+    match &parameters.tag().to_le_bytes() {
+        b"AV01" => Some((MediaKind::Video, "av1")),
+        b"VVC " | [0x33, 0, 0, 0] => Some((MediaKind::Video, "vvc")),
+        b"HEVC" => Some((MediaKind::Video, "hevc")),
+        b"AC-4" => Some((MediaKind::Audio, "ac4")),
+        [0x2d | 0x2e, 0, 0, 0] => Some((MediaKind::Audio, "mpegh_3d_audio")),
+        _ => None,
+    }
 }
 
 /// Of several programmes the one with the most streams that can be merged; of equals the first.

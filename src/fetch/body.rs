@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::wanted::{Kind, Wanted};
-use crate::container::{Container, InitPrefix, SNIFF_BYTES, Span, Structure, Watch, init_prefix, sniff};
+use crate::container::{Container, InitPrefix, SNIFF_BYTES, Span, Structure, Watch, init_prefix, longer_tags, sniff};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{Body, Fetched, Whole, decode};
 use crate::time::Nanos;
@@ -86,6 +86,8 @@ impl<'a> FileBody<'a> {
     fn judge_content(&self) -> Result<()> {
         let what = match sniff(&self.head) {
             Err(what) if self.head.is_empty() => what,
+            // What stands behind tags, and pictures in them, is looked at when it is opened.
+            Err(_) if self.head.len() == SNIFF_BYTES && longer_tags(&self.head).is_some() => return Ok(()),
             // What is encrypted, or packed, is looked at when it is opened; a page of text shows all the same.
             Err(what @ ("an HTML page" | "a JSON document")) => what,
             Err(what)

@@ -273,6 +273,15 @@ impl SegmentBytes {
         self.head_is_all
     }
 
+    /// Makes the head longer; false if it cannot become any longer.
+    pub(crate) fn lengthen_head(&mut self, bytes: usize) -> Result<bool> {
+        let more = bytes.saturating_sub(self.head.len()) as u64;
+        let read = (&mut self.rest).take(more).read_to_end(&mut self.head);
+        let read = read.map_err(|e| Error::io("cannot read", e))?;
+        self.head_is_all = (read as u64) < more;
+        Ok(read > 0)
+    }
+
     /// Drops the next bytes, which must be part of the head.
     pub(crate) fn skip(&mut self, bytes: usize) {
         self.at = (self.at + bytes).min(self.head.len());

@@ -3,6 +3,7 @@
 mod avc;
 mod decode;
 mod faststart;
+mod framing;
 mod output;
 mod sink;
 mod track;

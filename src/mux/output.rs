@@ -2,11 +2,11 @@
 
 use std::fs::File;
 
-use super::avc::Framing;
 use super::faststart;
+use super::framing::Unframe;
 use super::sink::Sink;
 use super::track::{TrackPlan, check_format};
-use crate::av::{BitstreamFilter, Muxer, Packet, TrackSetup, Unstarted, Writing};
+use crate::av::{Muxer, Packet, TrackSetup, Unstarted, Writing};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Faststart, Format};
@@ -25,7 +25,7 @@ const INDEX_SHARE: u64 = 400;
 /// A file that is being written.
 pub(crate) struct OutputFile {
     muxer: Muxer<Sink, Writing>,
-    filters: Vec<Filter>,
+    unframe: Vec<Option<Unframe>>,
     /// Each track's extradata.
     configurations: Vec<Vec<u8>>,
     /// Room left for `moov`; `None` where it may stay at the end.
@@ -76,9 +76,9 @@ impl OutputFile {
             muxer.reserve(bytes)?;
         }
         let muxer = muxer.write_header().map_err(|e| name_tracks(e, format, tracks))?;
-        let filters = tracks.iter().map(|t| Filter::new(t, format)).collect::<Result<_>>()?;
+        let unframe = tracks.iter().map(|t| Unframe::new(&t.source, format)).collect::<Result<_>>()?;
         let configurations = tracks.iter().map(|t| t.parameters.extradata().to_vec()).collect();
-        Ok(Self { muxer, filters, configurations, reserved })
+        Ok(Self { muxer, unframe, configurations, reserved })
     }
 
     /// The time base that a track's packets must have.
@@ -92,9 +92,8 @@ impl OutputFile {
         packet.reset_for_output();
         packet.set_times(pts, dts, duration);
         packet.set_stream(track);
-        let Some(packet) = (match self.filters.get_mut(track) {
-            Some(Filter::Adts(filter)) => filter.filter(packet)?,
-            Some(Filter::StartCodes(framing)) => Some(framing.frame(packet)?),
+        let Some(packet) = (match self.unframe.get_mut(track) {
+            Some(Some(unframe)) => unframe.packet(packet)?,
             _ => Some(packet),
         }) else {
             return Err(Error::new(ErrorKind::Media, "a packet holds nothing but a header"));
@@ -129,28 +128,6 @@ impl OutputFile {
     }
 }
 
-/// What a track's packets go through to be framed as the output's container frames them.
-enum Filter {
-    None,
-    Adts(BitstreamFilter),
-    StartCodes(Framing),
-}
-
-impl Filter {
-    fn new(track: &TrackPlan, format: Format) -> Result<Self> {
-        Ok(match format {
-            Format::Ts => Self::None,
-            _ if is_adts(track) => Self::Adts(BitstreamFilter::adts_to_asc(&track.source)?),
-            _ if track.start_codes => Self::StartCodes(Framing::default()),
-            _ => Self::None,
-        })
-    }
-}
-
-fn is_adts(track: &TrackPlan) -> bool {
-    track.source.codec() == crate::av::CodecId::AAC && track.source.extradata().is_empty()
-}
-
 /// Room for `moov`: rather too much, as what is too much costs a thousandth of the file, and
 /// what is too little a second pass over it.
 fn index_bytes(tracks: &[TrackPlan], extent: Extent) -> u64 {
@@ -177,7 +154,10 @@ fn name_tracks(error: Error, format: Format, tracks: &[TrackPlan]) -> Error {
         return error;
     }
     let tracks: Vec<String> = tracks.iter().map(TrackPlan::describe).collect();
-    let hint =
-        if format == Format::Mkv { "choose another format" } else { "try --format mkv, which holds almost any codec" };
+    let hint = match format {
+        Format::Mkv => "choose another format",
+        Format::M4a | Format::Mov => "try --format mp4, or mkv, which holds almost any codec",
+        _ => "try --format mkv, which holds almost any codec",
+    };
     error.within(format_args!("tracks {}", tracks.join(", "))).with_hint(hint)
 }

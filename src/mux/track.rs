@@ -1,7 +1,7 @@
 //! What becomes a track of the output.
 
-use super::avc;
-use crate::av::{BitstreamFilter, CodecId, MediaKind, Packet, Parameters, Stream};
+use super::framing::Unframe;
+use crate::av::{CodecId, MediaKind, Packet, Parameters, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Format;
 use crate::time::TimeBase;
@@ -22,8 +22,6 @@ pub(crate) struct TrackPlan {
     pub(crate) kind: MediaKind,
     /// As the output carries them.
     pub(crate) parameters: Parameters,
-    /// Packets come with start codes, and are written with lengths.
-    pub(super) start_codes: bool,
     /// As the input carries them: what later sessions must fit.
     pub(crate) source: Parameters,
     /// The input's time base.
@@ -40,24 +38,13 @@ impl TrackPlan {
     /// may need it to tell what the header must say.
     pub(crate) fn new(stream: &Stream, role: &TrackRole, format: Format, first: Option<&Packet>) -> Result<Self> {
         let mut parameters = stream.parameters.try_clone()?;
-        if stream.is_adts()
-            && format != Format::Ts
-            && let Some(first) = first
-            && let Some(filtered) = BitstreamFilter::adts_to_asc(&parameters)?.filter(first.try_clone()?)?
-            && let Some(extradata) = filtered.new_extradata()
-        {
-            parameters.set_extradata(extradata)?;
-        }
-        let has_start_codes = format != Format::Ts && parameters.codec() == CodecId::H264;
-        let configuration = has_start_codes.then(|| avc::configuration(parameters.extradata())).flatten();
-        if let Some(record) = &configuration {
-            parameters.set_extradata(record)?;
+        if let Some(mut unframe) = Unframe::new(&parameters, format)? {
+            unframe.configure(&mut parameters, first)?;
         }
         let language = role.language.as_ref().or(stream.language.as_ref());
         Ok(Self {
             kind: stream.parameters.kind(),
             parameters,
-            start_codes: configuration.is_some(),
             source: stream.parameters.try_clone()?,
             time_base: stream.time_base,
             frame_rate: stream.frame_rate,
@@ -117,12 +104,37 @@ fn iso_639_2(tag: &str) -> String {
     }
 }
 
+/// Codecs that a transport stream has a name for. libav writes any other as private data, which nobody can read.
+const TS_CODECS: [&str; 14] = [
+    "h264",
+    "hevc",
+    "mpeg1video",
+    "mpeg2video",
+    "mpeg4",
+    "aac",
+    "aac_latm",
+    "mp2",
+    "mp3",
+    "ac3",
+    "eac3",
+    "dts",
+    "truehd",
+    "opus",
+];
+
 /// What a format cannot hold is refused by name, before anything is written.
 pub(super) fn check_format(format: Format, tracks: &[TrackPlan]) -> Result<()> {
     if format == Format::M4a && tracks.iter().any(|t| t.kind == MediaKind::Video) {
         return Err(
             Error::new(ErrorKind::Unsupported, "m4a holds audio only, and the input has video").with_hint("choose mp4")
         );
+    }
+    if format == Format::Ts
+        && let Some(track) = tracks.iter().find(|t| !TS_CODECS.contains(&t.parameters.codec().name().as_str()))
+    {
+        let message =
+            format!("{}: a transport stream cannot hold it so that players know what it is", track.describe());
+        return Err(Error::new(ErrorKind::Unsupported, message).with_hint("try --format mp4 or --format mkv"));
     }
     if format != Format::Ts
         && let Some(track) = tracks.iter().find(|t| !has_parameter_sets(&t.parameters))

@@ -7,7 +7,7 @@ use super::audit::Audit;
 use super::tell::Teller;
 use crate::av::{MediaKind, Packet, PictureOrder, Stream};
 use crate::cancel::CancelToken;
-use crate::container::Container;
+use crate::container::{Container, latm_frame};
 use crate::demux::{Demuxed, DemuxedPacket, Ending, InputDemuxer, InputSource};
 use crate::error::Result;
 use crate::mux::TrackRole;
@@ -123,18 +123,20 @@ impl Source {
         }
     }
 
-    /// The first packet of each stream of a session that was just begun; reads ahead for it.
+    /// Of each stream of a session that was just begun the first packet that tells how it is coded, where packets do;
+    /// reads ahead for it.
     pub(super) fn first_packets(&mut self, streams: &[Stream]) -> Result<Vec<Option<Packet>>> {
         let mut first: Vec<Option<Packet>> = streams.iter().map(|_| None).collect();
-        let mut wanted = streams.iter().filter(|s| s.is_adts()).count();
+        let mut wanted = streams.iter().filter(|s| s.is_adts() || s.is_latm()).count();
         while wanted > 0 && self.queue.len() < FIRST_PACKETS {
             let event = self.demuxer.read()?;
             let ends = matches!(event, Demuxed::Session { .. } | Demuxed::End);
             if let Demuxed::Packet(DemuxedPacket { stream, packet, .. }) = &event
                 && first[*stream].is_none()
+                && tells_coding(&streams[*stream], packet)
             {
                 first[*stream] = Some(packet.try_clone()?);
-                wanted -= usize::from(streams[*stream].is_adts());
+                wanted -= 1;
             }
             self.queue.push_back(event);
             if ends {
@@ -279,6 +281,11 @@ impl Source {
             (_, late) => Some(format!("{late} packets were left out, of streams that nothing tells how to decode")),
         }
     }
+}
+
+/// The header of each ADTS frame does, and some LATM frames.
+fn tells_coding(stream: &Stream, packet: &Packet) -> bool {
+    stream.is_adts() || (stream.is_latm() && latm_frame(packet.data()).is_ok_and(|frame| frame.config.is_some()))
 }
 
 /// Tells packets of one stream apart without reading all of them.

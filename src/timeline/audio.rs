@@ -10,6 +10,9 @@ use crate::time::{Nanos, TimeBase, rescale_ticks};
 /// clocks of 90 kHz and of milliseconds, and is too short to be heard as a loss of sync.
 const AUDIO_TOLERANCE: Nanos = Nanos::from_ms(1);
 
+/// No packet of audio is longer: two with more between them have a hole there.
+const LONGEST_PACKET: Nanos = Nanos::from_ms(1_000);
+
 /// The part of a packet's duration that audio packets over each other are squeezed to at most.
 const SQUEEZED: i64 = 4;
 
@@ -67,11 +70,14 @@ impl Samples {
             }
             _ => Stretch { first_ticks: pts, first: presented, samples },
         });
+        let longest = LONGEST_PACKET.to_ticks(written.base);
         let duration = match counted {
             Some((samples, base)) => rescale_ticks(samples, base, written.base),
             None => item.duration.unwrap_or_default(),
         };
-        let duration = if duration > 0 { duration } else { written.last_duration.max(1) };
+        // Some containers and codecs tell no length: a packet is then as long as the one before was.
+        let step = || Some(pts.saturating_sub(written.last_dts?)).filter(|step| (1..=longest).contains(step));
+        let duration = if duration > 0 { duration } else { step().unwrap_or(written.last_duration.max(1)) };
         let end = match (self.stretch, self.base) {
             (Some(stretch), Some(base)) => stretch.first.plus(Nanos::from_ticks(stretch.samples, base)),
             _ => presented.plus(item.length.unwrap_or_else(|| Nanos::from_ticks(duration, written.base))),

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod boxes;
+mod codecs;
 mod corpus;
 mod drift;
 mod expected;

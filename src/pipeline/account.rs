@@ -278,6 +278,7 @@ mod tests {
             priming: Nanos::ZERO,
             tolerance: None,
             floating: false,
+            order: None,
             fingerprint: 0,
             bytes,
             payload: (),

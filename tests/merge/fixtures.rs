@@ -7,10 +7,15 @@ use std::path::Path;
 use crate::boxes;
 use crate::expected::{Expected, check_files, check_subtitles};
 use crate::judge::decoder_errors;
-use crate::sandbox::{Sandbox, cases, fixture};
+use crate::sandbox::{Sandbox, fixture, names};
 
 /// Cases whose decoded media has a seam on purpose: a part of the media is missing.
 const SEAMS: [&str; 1] = ["gap"];
+
+/// The names of all cases of fixtures/, in order.
+pub(crate) fn cases() -> Vec<String> {
+    names(&fixture("")).into_iter().filter(|name| fixture(name).join("index.m3u8").is_file()).collect()
+}
 
 fn check(case: &str) {
     let folder = fixture(case);

@@ -9,7 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::sandbox::{Sandbox, cases, fixture};
+use crate::fixtures::cases;
+use crate::sandbox::{Sandbox, fixture};
 
 /// A line a packet, in the order of the file's tables: track, dts, pts, size, and K for a key packet.
 ///

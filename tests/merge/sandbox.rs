@@ -102,11 +102,6 @@ pub(crate) fn fixture(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(case)
 }
 
-/// The names of all cases of fixtures/, in order.
-pub(crate) fn cases() -> Vec<String> {
-    names(&fixture("")).into_iter().filter(|name| fixture(name).join("index.m3u8").is_file()).collect()
-}
-
 /// The files of a fixture, copied to be spoiled.
 pub(crate) fn copy_fixture(case: &str, to: &Path) {
     for name in names(&fixture(case)) {

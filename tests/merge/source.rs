@@ -9,12 +9,13 @@ use std::process::Command;
 use base64::Engine as _;
 use flate2::read::GzDecoder;
 
-use crate::sandbox::{fixture, names};
+use crate::fixtures;
+use crate::sandbox::fixture;
 
 /// The cases of fixtures/, each with its playlist.
 pub(crate) fn cases() -> Vec<(String, PathBuf)> {
-    let all = names(&fixture("")).into_iter().map(|case| (case.clone(), fixture(&case).join("index.m3u8")));
-    let cases: Vec<_> = all.filter(|(_, playlist)| playlist.exists()).collect();
+    let cases = fixtures::cases().into_iter().map(|case| (case.clone(), fixture(&case).join("index.m3u8")));
+    let cases: Vec<_> = cases.collect();
     assert!(cases.len() >= 30, "only {} cases", cases.len());
     cases
 }

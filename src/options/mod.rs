@@ -120,7 +120,7 @@ pub enum Verify {
     #[default]
     Read,
     /// It is decoded as well, and so is its source: no track gives more errors than its source, or another number
-    /// of frames. Takes the time of decoding twice, on one thread.
+    /// of frames. Takes the time of decoding twice, on one thread, and a decoder's memory for each track.
     Decode,
 }
 

@@ -103,25 +103,13 @@ impl Account {
         if self.runs.is_empty() {
             self.open(Begins::Discontinuity, item.segment);
         }
-        let newest_ticks = self.runs[self.reading[stream].run].newest_ticks;
         let reading = &self.reading[stream];
-        let time = |ticks: i64| Nanos::from_ticks(ticks, item.base);
-        let (mut dts, mut pts) = unwrapped(item, reading.reference_ticks.or(newest_ticks));
-        let mut stands = dts.or(pts).map(time);
-        let length = item.duration.map_or(Nanos::ZERO, time);
-        let mut step = None;
-        if let (Some(at), Some(next), Some(last)) = (stands, reading.next, reading.last) {
-            let distance = at.minus(next);
-            let back = if item.segment == reading.segment { BACK_INSIDE } else { BACK_AT_BORDER };
-            if (distance < Nanos(-back.0) && at <= last) || distance > FORWARD.plus(missing) {
-                step = Some(distance);
-            }
-        }
-        if let Some(at) = stands.filter(|_| step.is_some()) {
+        let mut times = Times::of(item, reading.reference_ticks.or(self.runs[reading.run].newest_ticks));
+        let step = reading.step(item.segment, &times, missing);
+        if let Some(at) = times.stands.filter(|_| step.is_some()) {
             let run = self.run_behind(stream, item.segment, at);
             self.reading[stream] = Reading { run, ..Reading::default() };
-            (dts, pts) = unwrapped(item, self.runs[run].newest_ticks.or(dts));
-            stands = dts.or(pts).map(time);
+            times = Times::of(item, self.runs[run].newest_ticks.or(times.dts));
         }
         let reading = &mut self.reading[stream];
         let run = &mut self.runs[reading.run];
@@ -144,43 +132,12 @@ impl Account {
         counted.packets += 1;
         counted.bytes += item.bytes as u64;
         counted.keyframes = counted.keyframes.map(|n| n + u64::from(is_key));
-        let later_than_shown = dts.zip(pts).is_some_and(|(dts, pts)| dts > pts);
-        let not_after_last = dts.zip(reading.last_dts).is_some_and(|(dts, last)| dts <= last);
-        counted.dts_faults += u64::from(later_than_shown || not_after_last);
-        if item.wraps
-            && let Some(ticks) = dts.or(pts)
-        {
-            let periods = ticks.div_euclid(PERIOD);
-            counted.wraps += u64::from(reading.periods.is_some_and(|before| before < periods));
-            reading.periods = Some(periods);
-            reading.reference_ticks = Some(ticks);
-            run.newest_ticks = Some(ticks);
-        }
-        let Some(at) = stands else {
-            counted.untimed += 1;
-            reading.next = reading.next.map(|next| next.plus(length));
-            return;
+        reading.count(item, &times, counted);
+        run.newest_ticks = reading.reference_ticks.or(run.newest_ticks);
+        run.start = match (run.start, times.shown) {
+            (Some(start), Some(shown)) => Some(start.min(shown)),
+            (start, shown) => start.or(shown),
         };
-        if let Some(next) = reading.next {
-            let gap = at.minus(next);
-            let before = next.minus(reading.last.unwrap_or(next));
-            if gap > GAP.max(before) {
-                counted.gaps += 1;
-                counted.gap_s += gap.seconds();
-                if counted.gap_list.len() < LISTED_GAPS {
-                    counted.gap_list.push(Gap { at_s: next.seconds(), duration_s: gap.seconds() });
-                }
-            }
-        }
-        let shown = pts.map_or(at, time);
-        run.start = Some(run.start.map_or(shown, |start| start.min(shown)));
-        let (first, last, end) = (&mut counted.first_s, &mut counted.last_s, &mut counted.end_s);
-        *first = Some(first.map_or(shown.seconds(), |first| first.min(shown.seconds())));
-        *last = Some(last.map_or(shown.seconds(), |last| last.max(shown.seconds())));
-        *end = Some(end.map_or(f64::MIN, |end| end).max(shown.plus(length).seconds()));
-        reading.segment = item.segment;
-        (reading.last, reading.next) = (Some(at), Some(at.plus(length)));
-        reading.last_dts = dts.or(reading.last_dts);
     }
 
     /// The run that a stream goes on in whose clock jumps: one that another stream found before, or a new one.
@@ -233,14 +190,76 @@ impl Account {
     }
 }
 
-/// DTS and PTS near to a reference, where they wrap.
-fn unwrapped(item: &Item<()>, reference: Option<i64>) -> (Option<i64>, Option<i64>) {
-    let near = |ticks: Option<i64>, reference: Option<i64>| match (ticks, reference.filter(|_| item.wraps)) {
-        (Some(ticks), Some(reference)) => Some(nearest_wrapped(ticks, reference)),
-        (ticks, _) => ticks,
-    };
-    let dts = near(item.dts, reference);
-    (dts, near(item.pts, dts.or(reference)))
+/// A packet's times on its input's unwrapped clock.
+struct Times {
+    dts: Option<i64>,
+    pts: Option<i64>,
+    /// Where it stands in its stream, and when it is shown.
+    stands: Option<Nanos>,
+    shown: Option<Nanos>,
+    length: Nanos,
+}
+
+impl Times {
+    /// The times nearest to a reference, where they wrap.
+    fn of(item: &Item<()>, reference: Option<i64>) -> Self {
+        let near = |ticks: Option<i64>, reference: Option<i64>| match (ticks, reference.filter(|_| item.wraps)) {
+            (Some(ticks), Some(reference)) => Some(nearest_wrapped(ticks, reference)),
+            (ticks, _) => ticks,
+        };
+        let time = |ticks: i64| Nanos::from_ticks(ticks, item.base);
+        let dts = near(item.dts, reference);
+        let pts = near(item.pts, dts.or(reference));
+        let (stands, shown) = (dts.or(pts).map(time), pts.or(dts).map(time));
+        Self { dts, pts, stands, shown, length: item.duration.map_or(Nanos::ZERO, time) }
+    }
+}
+
+impl Reading {
+    /// How far the clock jumps at a packet; `None` if it goes on.
+    fn step(&self, segment: usize, times: &Times, missing: Nanos) -> Option<Nanos> {
+        let (at, next, last) = (times.stands?, self.next?, self.last?);
+        let distance = at.minus(next);
+        let back = if segment == self.segment { BACK_INSIDE } else { BACK_AT_BORDER };
+        ((distance < Nanos(-back.0) && at <= last) || distance > FORWARD.plus(missing)).then_some(distance)
+    }
+
+    /// Counts what a packet's times say, and goes on behind it.
+    fn count(&mut self, item: &Item<()>, times: &Times, counted: &mut StreamRun) {
+        let Times { dts, pts, .. } = *times;
+        let later_than_shown = dts.zip(pts).is_some_and(|(dts, pts)| dts > pts);
+        let not_after_last = dts.zip(self.last_dts).is_some_and(|(dts, last)| dts <= last);
+        counted.dts_faults += u64::from(later_than_shown || not_after_last);
+        if let Some(ticks) = dts.or(pts).filter(|_| item.wraps) {
+            let periods = ticks.div_euclid(PERIOD);
+            counted.wraps += u64::from(self.periods.is_some_and(|before| before < periods));
+            self.periods = Some(periods);
+            self.reference_ticks = Some(ticks);
+        }
+        let (Some(at), Some(shown)) = (times.stands, times.shown) else {
+            counted.untimed += 1;
+            self.next = self.next.map(|next| next.plus(times.length));
+            return;
+        };
+        if let Some(next) = self.next {
+            let gap = at.minus(next);
+            let before = next.minus(self.last.unwrap_or(next));
+            if gap > GAP.max(before) {
+                counted.gaps += 1;
+                counted.gap_s += gap.seconds();
+                if counted.gap_list.len() < LISTED_GAPS {
+                    counted.gap_list.push(Gap { at_s: next.seconds(), duration_s: gap.seconds() });
+                }
+            }
+        }
+        let (first, last, end) = (shown.seconds(), shown.seconds(), shown.plus(times.length).seconds());
+        counted.first_s = Some(counted.first_s.map_or(first, |before| before.min(first)));
+        counted.last_s = Some(counted.last_s.map_or(last, |before| before.max(last)));
+        counted.end_s = Some(counted.end_s.map_or(end, |before| before.max(end)));
+        self.segment = item.segment;
+        (self.last, self.next) = (Some(at), Some(at.plus(times.length)));
+        self.last_dts = dts.or(self.last_dts);
+    }
 }
 
 /// How far two times lie apart, whole periods of a clock that wraps left aside, and how much that is.

@@ -1,6 +1,7 @@
 //! Tests of the fence, on readers and writers that fail where they are told to.
 
 mod cancel;
+mod decoding;
 mod forced;
 mod packets;
 mod reading;

@@ -54,6 +54,9 @@ pub(crate) fn survey(
     }
     let mut timeline: Timeline<Packet> =
         Timeline::new(looked.len(), &tracks, Origin::Presentation, limits.lookahead_bytes);
+    for (n, input) in looked.iter().enumerate() {
+        timeline.announce(n, input.source.announced());
+    }
     for (n, opened) in opened.into_iter().enumerate() {
         match opened {
             Some(segment) => timeline.begin_session(n, Boundary::Unmarked, segment),

@@ -29,7 +29,10 @@ EOF
     echo "$crates" | sed 's/|/: /'
     echo
     cat "$root/source/COPYING.LGPLv2.1"
-} > "$root/$target/notices.txt"
+} > "$root/$target/notices.new"
+# What has not changed is not written anew, and so nothing is built anew for it.
+cmp -s "$root/$target/notices.new" "$root/$target/notices.txt" ||
+    cp "$root/$target/notices.new" "$root/$target/notices.txt"
 
 # Many crates have the same text: each is given once, under the names of all that have it.
 mkdir -p dist

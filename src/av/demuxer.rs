@@ -289,6 +289,10 @@ impl<R: Reader> Demuxer<R> {
                     in_a_row += 1;
                     self.invalid_reads += 1;
                 }
+                // A damaged header asks for more memory than any packet takes: that is the media's fault, not ours.
+                _ if ffi::AVUNERROR(code) == ffi::ENOMEM => {
+                    return Err(Error::new(ErrorKind::Media, "a packet in it claims more bytes than can be"));
+                }
                 _ => return Err(from_code("cannot read the media", code)),
             }
         }

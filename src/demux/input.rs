@@ -371,6 +371,11 @@ impl InputDemuxer {
         };
         let Some(stream) = known else { return Ok(Located::Nowhere) };
         self.taken[stream].read += 1;
+        // A damaged table may give a sample no bytes; no muxer takes such a one.
+        if packet.data().is_empty() {
+            self.invalid_reads += 1;
+            return Ok(Located::Nowhere);
+        }
         if let Some(segment) = demuxer.reader().and_then(|feed| feed.overrun(&packet)) {
             return Ok(Located::Damage { segment });
         }

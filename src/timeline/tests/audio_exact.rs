@@ -42,6 +42,19 @@ fn a_hole_stays_a_hole() {
 }
 
 #[test]
+fn packets_of_no_told_length_are_as_long_as_the_one_before() {
+    let mut items = audio(0, 0, 200, 48_000);
+    for item in items.iter_mut() {
+        (item.samples, item.duration) = (None, None);
+        item.pts = item.pts.map(|pts| pts + if pts > 96_000 { 180_000 } else { 0 });
+        item.dts = item.pts;
+    }
+    let out = run_audio(48_000, items);
+    let lengths: Vec<i64> = out.tracks[0].iter().skip(1).map(|packet| packet.duration).collect();
+    assert!(lengths.iter().all(|length| length.abs_diff(1024) <= 1), "{lengths:?}");
+}
+
+#[test]
 fn packets_without_times_follow() {
     let mut items = audio(0, 0, 300, 44_100);
     for (n, item) in items.iter_mut().enumerate().filter(|(n, _)| n % 6 != 0) {

@@ -5,10 +5,8 @@
 
 use std::collections::HashMap;
 
-use super::{Container, TS_SYNC, adts};
+use super::{Container, TS_PACKET_BYTES, TS_SYNC, adts};
 use crate::time::{Nanos, TimeBase};
-
-const TS_PACKET_BYTES: usize = 188;
 
 /// What was found by the end of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

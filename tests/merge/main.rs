@@ -8,6 +8,7 @@ mod expected;
 mod fixtures;
 mod golden;
 mod judge;
+mod oddities;
 mod output;
 mod sandbox;
 mod sealed;

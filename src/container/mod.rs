@@ -5,8 +5,10 @@ mod id3;
 mod latm;
 mod mp4;
 mod packed;
+mod psi;
 mod span;
 mod tables;
+mod ts;
 mod watch;
 
 pub(crate) use latm::latm_frame;
@@ -14,12 +16,20 @@ pub(crate) use mp4::{InitPrefix, box_header, init_prefix};
 pub(crate) use packed::Packed;
 pub(crate) use span::Span;
 pub(crate) use tables::Tables;
+pub(crate) use ts::{TsPackets, goes_on};
 pub(crate) use watch::{Structure, Watch};
 
 /// Bytes of a segment's start that [`sniff`] wants to see; fewer only where the segment is shorter.
 pub(crate) const SNIFF_BYTES: usize = 64 << 10;
 
 const TS_SYNC: u8 = 0x47;
+const TS_PACKET_BYTES: usize = 188;
+/// Sizes of TS packets, and where their sync byte stands: M2TS packets begin with a 4-byte time code.
+const TS_LAYOUTS: [(usize, usize); 3] = [(188, 0), (192, 4), (204, 0)];
+
+/// What [`sniff`] calls a picture. It may disguise media that begins behind the bytes that were looked at.
+pub(crate) const PICTURE: &str = "a picture";
+const UNKNOWN: &str = "data of an unknown kind";
 
 /// The kind of a segment's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +69,12 @@ impl Container {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sniffed {
     pub(crate) container: Container,
-    /// Bytes before the media: a picture that disguises it, an ID3 tag.
+    /// Bytes before the media: a picture that disguises it, an ID3 tag, what is left of a packet.
     pub(crate) skip: usize,
     /// Bytes behind those, of packed audio: the rest of a frame that began in the segment before.
     pub(crate) continued: usize,
+    /// What is skipped is nothing that has its place there.
+    pub(crate) is_junk: bool,
     /// The time of the first frame of packed audio in ticks of 90 kHz, out of its ID3 tag (RFC 8216, 3.4).
     pub(crate) audio_start_ticks: Option<i64>,
 }
@@ -72,7 +84,8 @@ pub(crate) fn sniff(head: &[u8]) -> Result<Sniffed, &'static str> {
     if head.is_empty() {
         return Err("empty");
     }
-    let plain = |container, skip| Ok(Sniffed { container, skip, continued: 0, audio_start_ticks: None });
+    let plain =
+        |container, skip| Ok(Sniffed { container, skip, continued: 0, is_junk: false, audio_start_ticks: None });
     // Before TS: fragments can hold 0x47 at a distance of 188 bytes by chance.
     if mp4::starts_with_box(head) {
         return plain(Container::Mp4, 0);
@@ -83,16 +96,10 @@ pub(crate) fn sniff(head: &[u8]) -> Result<Sniffed, &'static str> {
     let tag = id3::parse(head);
     let audio = &head[tag.length.min(head.len())..];
     let packed = |container, continued| {
-        Ok(Sniffed { container, skip: tag.length, continued, audio_start_ticks: tag.start_ticks })
+        Ok(Sniffed { container, skip: tag.length, continued, is_junk: false, audio_start_ticks: tag.start_ticks })
     };
     if let Some(container) = audio_container(audio) {
         return packed(container, 0);
-    }
-    // Only a picture is cut away, and only up to where whole TS packets begin.
-    if is_picture(head)
-        && let Some((skip, packet_bytes)) = (1..head.len()).find_map(|i| Some((i, ts_packet_bytes(&head[i..])?)))
-    {
-        return plain(Container::MpegTs { packet_bytes }, skip);
     }
     if !is_picture(head)
         && let Some((container, continued)) = [Container::Adts, Container::Mp3, Container::Ac3, Container::Eac3]
@@ -102,7 +109,35 @@ pub(crate) fn sniff(head: &[u8]) -> Result<Sniffed, &'static str> {
         // Frames of both kinds look alike but for a number.
         return packed(audio_container(&audio[continued..]).unwrap_or(container), continued);
     }
-    Err(what_else(head))
+    // What a person could read, and what is something else by its first bytes, hides nothing.
+    match (what_else(head), ts_inside(head)) {
+        (PICTURE, Some((skip, packet_bytes))) => plain(Container::MpegTs { packet_bytes }, skip),
+        (UNKNOWN, Some((skip, packet_bytes))) => {
+            let container = Container::MpegTs { packet_bytes };
+            Ok(Sniffed { container, skip, continued: 0, is_junk: true, audio_start_ticks: None })
+        }
+        (what, _) => Err(what),
+    }
+}
+
+/// Where TS packets begin behind other bytes, and their size. These bytes may hold what looks like packets: of several
+/// runs the one that goes on to the end counts, and then the longest.
+fn ts_inside(head: &[u8]) -> Option<(usize, usize)> {
+    let mut best: Option<((bool, usize), usize, usize)> = None;
+    for (size, lead) in TS_LAYOUTS {
+        for sync in memchr::memchr_iter(TS_SYNC, head).filter(|sync| *sync >= lead) {
+            let goes_on = sync.checked_sub(size).is_some_and(|before| head[before] == TS_SYNC);
+            if goes_on {
+                continue;
+            }
+            let packets = head[sync..].iter().step_by(size).take_while(|byte| **byte == TS_SYNC).count();
+            let run = (sync + packets * size >= head.len(), packets * size);
+            if packets >= 3 && best.is_none_or(|(longest, ..)| run > longest) {
+                best = Some((run, sync - lead, size));
+            }
+        }
+    }
+    best.map(|(_, skip, size)| (skip, size))
 }
 
 /// Bytes of the ID3 tags at a segment's start, where they are more than is at hand and [`sniff`] needs what follows.
@@ -113,8 +148,7 @@ pub(crate) fn longer_tags(head: &[u8]) -> Option<usize> {
 
 /// The size of the TS packets that start here; `None` if none do. Three in a row must, or all there are.
 fn ts_packet_bytes(bytes: &[u8]) -> Option<usize> {
-    // M2TS packets begin with a 4-byte time code.
-    [(188, 0), (192, 4), (204, 0)].into_iter().find_map(|(size, lead)| {
+    TS_LAYOUTS.into_iter().find_map(|(size, lead)| {
         let syncs = bytes.get(lead..)?.iter().step_by(size).take(3);
         let (mut seen, mut all) = (0, true);
         for byte in syncs {
@@ -125,18 +159,22 @@ fn ts_packet_bytes(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Most TS packets of a segment's start are scrambled (ISO/IEC 13818-1, 2.4.3.3, transport_scrambling_control).
+/// The media at a segment's start is scrambled (ISO/IEC 13818-1, 2.4.3.3, transport_scrambling_control): some of each
+/// programme's, by its tables; without tables, most packets of all.
 pub(crate) fn is_scrambled(head: &[u8], packet_bytes: usize) -> bool {
     let lead = if packet_bytes == 192 { 4 } else { 0 };
-    let packets = head.chunks_exact(packet_bytes).filter_map(|p| p[lead..].first_chunk::<4>());
-    let (mut scrambled, mut all) = (0, 0);
-    for [sync, high, low, control] in packets {
+    let packets = head.chunks_exact(packet_bytes).filter_map(|p| p.get(lead..lead + TS_PACKET_BYTES));
+    let packets = packets.filter(|p| p[0] == TS_SYNC);
+    let mostly = |of: &dyn Fn(u16) -> bool| {
         // Null packets and such without a payload cannot be.
-        let carries = *sync == TS_SYNC && (high & 0x1f, *low) != (0x1f, 0xff) && control & 0x10 != 0;
-        all += usize::from(carries);
-        scrambled += usize::from(carries && control & 0xc0 != 0);
+        let carries = packets.clone().filter(|p| psi::pid(p) != 0x1fff && p[3] & 0x10 != 0 && of(psi::pid(p)));
+        carries.clone().filter(|p| p[3] & 0xc0 != 0).count() * 2 > carries.count()
+    };
+    let programmes = psi::media_pids(packets.clone());
+    if programmes.is_empty() {
+        return mostly(&|_| true);
     }
-    scrambled * 2 > all
+    programmes.iter().all(|pids| pids.iter().any(|pid| mostly(&|other| other == *pid)))
 }
 
 fn audio_container(bytes: &[u8]) -> Option<Container> {
@@ -180,11 +218,11 @@ fn what_else(head: &[u8]) -> &'static str {
     } else if starts(&["webvtt"]) {
         "WebVTT subtitles"
     } else if is_picture(head) {
-        "a picture"
+        PICTURE
     } else if head.starts_with(b"ID3") {
         "an ID3 tag without sound behind it"
     } else {
-        "data of an unknown kind"
+        UNKNOWN
     }
 }
 
@@ -213,6 +251,43 @@ mod tests {
         assert!(!is_scrambled(&bytes, 188));
         bytes.chunks_mut(188).skip(2).for_each(|packet| packet[3] = 0xd0);
         assert!(is_scrambled(&bytes, 188));
+    }
+
+    #[test]
+    fn scrambled_sound_beside_clear_pictures_is_seen_and_foreign_packets_are_not() {
+        let segment = include_bytes!("../../fixtures/ts-h264-aac/index0.ts");
+        let scramble = |pid: u16| -> Vec<u8> {
+            let mut bytes = segment.to_vec();
+            bytes.chunks_mut(188).filter(|p| psi::pid(p) == pid).for_each(|p| p[3] |= 0x80);
+            bytes
+        };
+        assert!(!is_scrambled(segment, 188));
+        assert!(is_scrambled(&scramble(0x100), 188));
+        assert!(is_scrambled(&scramble(0x101), 188));
+        let mut foreign = ts(188, 0, 100);
+        foreign.chunks_mut(188).for_each(|packet| packet[1..4].copy_from_slice(&[0x01, 0xaa, 0x90]));
+        assert!(!is_scrambled(&[&segment[..], &foreign].concat(), 188));
+    }
+
+    #[test]
+    fn finds_ts_behind_a_piece_of_a_packet() {
+        for (size, lead) in TS_LAYOUTS {
+            let bytes = [&[1; 77][..], &ts(size, lead, 20)].concat();
+            let found = sniff(&bytes).unwrap();
+            assert_eq!((found.container, found.skip), (Container::MpegTs { packet_bytes: size }, 77));
+            assert!(found.is_junk);
+        }
+        assert_eq!(sniff(&[&[1; 77][..], &ts(188, 0, 2)].concat()), Err(UNKNOWN));
+        assert_eq!(sniff(&[&b"<html>"[..], &ts(188, 0, 20)].concat()), Err("an HTML page"));
+    }
+
+    #[test]
+    fn packets_inside_of_a_picture_are_none() {
+        for fake in [3, 40] {
+            let picture = [&b"\x89PNG\r\n\x1a\n"[..], &ts(188, 0, fake), &[0; 77]].concat();
+            let found = sniff(&[&picture[..], &ts(188, 0, 30)].concat()).unwrap();
+            assert_eq!((found.skip, found.is_junk), (picture.len(), false));
+        }
     }
 
     #[test]

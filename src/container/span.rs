@@ -5,10 +5,8 @@
 
 use std::collections::HashMap;
 
-use super::{Container, Packed, TS_SYNC};
+use super::{Container, Packed, TS_PACKET_BYTES, TS_SYNC};
 use crate::time::{Nanos, TimeBase};
-
-const TS_PACKET_BYTES: usize = 188;
 
 /// What was found by the end of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

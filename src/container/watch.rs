@@ -17,8 +17,10 @@ pub(crate) enum Structure {
     Broken,
     /// In the middle of a TS packet. Some packagers leave such tails without any loss.
     Torn,
-    /// It ended well, but so many TS packets in it are none, or places between frames hold what is none.
+    /// At so many places TS packets are missing, or what stands there is no packet, or no frame.
     Damaged { bad_packets: u64 },
+    /// Inside PES packets that told their length, and the next segment does not go on with them.
+    Open { missing_bytes: u64 },
 }
 
 /// Follows one segment.

@@ -17,11 +17,28 @@ enum Carrier {
     Latm,
 }
 
+/// Packets in a row that are no frames of their codec, from which on they are those of another.
+const FOREIGN_PACKETS: u32 = 16;
+
+/// What a packet is to the configuration of its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It goes on with it.
+    Fits,
+    /// It is no whole frame, or its header is damaged: nobody could decode it.
+    Damaged,
+    /// It begins another, as did so many packets before that were called damaged.
+    Changes { damaged_before: u32 },
+}
+
 /// Follows one stream.
 pub(super) struct ConfigWatch {
     carrier: Carrier,
     /// As the session's first packet that carried it had it.
     first: Option<Vec<u8>>,
+    /// What the damaged packet before had, and how many are in a row.
+    other: Option<Vec<u8>>,
+    damaged: u32,
 }
 
 impl ConfigWatch {
@@ -37,27 +54,52 @@ impl ConfigWatch {
             CodecId::AAC_LATM => Carrier::Latm,
             _ => return None,
         };
-        Some(Self { carrier, first: None })
+        Some(Self { carrier, first: None, other: None, damaged: 0 })
     }
 
-    /// True if a packet begins another configuration.
-    pub(super) fn changes(&mut self, packet: &Packet) -> bool {
+    /// Looks at the next packet.
+    pub(super) fn look(&mut self, packet: &Packet) -> Verdict {
         let found = match self.carrier {
-            // What is no ADTS frame is another codec under the same PID.
-            Carrier::Adts => Some(adts_header(packet.data()).unwrap_or_default()),
+            Carrier::Adts => return self.look_at_adts(packet.data()),
             Carrier::Latm => latm_frame(packet.data()).ok().and_then(|frame| frame.config),
             Carrier::H264 | Carrier::Hevc if !packet.is_key() => None,
             Carrier::H264 => parameter_sets(packet.data(), |b| b & 0x1f == 7, |b| matches!(b & 0x1f, 1..=5)),
             Carrier::Hevc => parameter_sets(packet.data(), |b| b >> 1 & 0x3f == 33, |b| b >> 1 & 0x3f < 32),
         };
         match (&self.first, found) {
-            (_, None) => false,
+            (_, None) => Verdict::Fits,
             (None, found) => {
                 self.first = found;
-                false
+                Verdict::Fits
             }
-            (Some(first), Some(found)) => *first != found,
+            (Some(first), Some(found)) if *first == found => Verdict::Fits,
+            _ => Verdict::Changes { damaged_before: 0 },
         }
+    }
+
+    /// A header that differs once is damage, as is what is no whole frame; twice the same, or many that are none, are
+    /// another configuration, or another codec under the same PID.
+    fn look_at_adts(&mut self, data: &[u8]) -> Verdict {
+        let found = adts_header(data).filter(|_| adts_length(data) <= data.len());
+        if found.is_some() && (self.first.is_none() || self.first == found) {
+            (self.first, self.other, self.damaged) = (found, None, 0);
+            return Verdict::Fits;
+        }
+        let is_again = found.is_some() && self.other == found;
+        if is_again || (self.first.is_some() && self.damaged + 1 >= FOREIGN_PACKETS) {
+            return Verdict::Changes { damaged_before: std::mem::take(&mut self.damaged) };
+        }
+        (self.other, self.damaged) = (found, self.damaged.saturating_add(1));
+        // What never was ADTS is for the bitstream filter to refuse.
+        if self.first.is_none() && self.damaged > FOREIGN_PACKETS { Verdict::Fits } else { Verdict::Damaged }
+    }
+}
+
+/// Bytes that a frame says it has.
+fn adts_length(data: &[u8]) -> usize {
+    match data {
+        [_, _, _, d, e, f, ..] => usize::from(d & 3) << 11 | usize::from(*e) << 3 | usize::from(f >> 5),
+        _ => usize::MAX,
     }
 }
 
@@ -102,6 +144,26 @@ mod tests {
         assert_eq!(sets(&picture), Some(vec![0x67, 1, 2]));
         assert_eq!(sets(&[0, 0, 1, 0x65, 1]), None);
         assert_eq!(sets(&[0, 0, 1]), None);
+    }
+
+    #[test]
+    fn one_damaged_frame_is_no_other_configuration() {
+        let frame = |rate: u8| [0xff, 0xf1, 0x40 | rate << 2, 0x80, 0x01, 0x1f, 0xfc, 9];
+        let mut watch = ConfigWatch { carrier: Carrier::Adts, first: None, other: None, damaged: 0 };
+        let mut look = |data: &[u8]| watch.look_at_adts(data);
+        let whole = frame(3);
+        assert_eq!(look(&whole[..4]), Verdict::Damaged, "a stream that begins inside a frame");
+        assert_eq!(look(&whole), Verdict::Fits);
+        assert_eq!(look(&whole[..7]), Verdict::Damaged, "a frame that is cut");
+        assert_eq!(look(&whole), Verdict::Fits);
+        assert_eq!(look(&frame(4)), Verdict::Damaged);
+        assert_eq!(look(&whole), Verdict::Fits);
+        assert_eq!(look(&frame(4)), Verdict::Damaged);
+        assert_eq!(look(&frame(4)), Verdict::Changes { damaged_before: 1 });
+        for _ in 1..FOREIGN_PACKETS {
+            assert_eq!(look(b"none of it"), Verdict::Damaged);
+        }
+        assert_eq!(look(b"none of it"), Verdict::Changes { damaged_before: FOREIGN_PACKETS - 1 });
     }
 
     #[test]

@@ -6,15 +6,21 @@ use std::sync::Arc;
 use super::seekable::Seekable;
 use crate::av::{Packet, Reader};
 use crate::container::{
-    Container, InitPrefix, Packed, SNIFF_BYTES, Structure, Tables, Watch, init_prefix, is_scrambled, longer_tags, sniff,
+    Container, InitPrefix, PICTURE, Packed, SNIFF_BYTES, Structure, Tables, TsPackets, Watch, goes_on, init_prefix,
+    is_scrambled, longer_tags, sniff,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{Fetcher, SegmentBytes};
 use crate::options::OnGap;
 use crate::playlist::{InitSection, Segment};
+use crate::time::Nanos;
 
 /// libav keeps an index of all fragments that a context read: each context reads so many segments at most.
 const MP4_SESSION_SEGMENTS: usize = 300;
+/// Scrambled packets of a segment from which on they are no damage.
+const SCRAMBLED_PACKETS: u64 = 8;
+/// A segment that is announced to be no longer may be empty.
+const NOTHING: Nanos = Nanos::from_ms(50);
 
 /// Tags before packed audio, with pictures as they may be, may take so many bytes.
 const TAG_BYTES: usize = 16 << 20;
@@ -64,6 +70,8 @@ struct Open {
     /// Of packed audio: bytes of a frame that began in the segment before.
     continued: usize,
     watch: Watch,
+    /// It begins with bytes that belong to nothing.
+    begins_with_junk: bool,
     read_bytes: u64,
     /// Bytes of its media that were read so far, left out or not.
     media_at: u64,
@@ -120,6 +128,8 @@ pub(crate) struct Feed {
     offset: u64,
     pub(super) marks: Vec<Mark>,
     ends: Vec<SegmentEnd>,
+    /// Follows the session's packets where it is TS.
+    packets: Option<TsPackets>,
     /// Bytes behind the last whole TS packet, which wait for the rest of theirs; of packed audio those that are
     /// ready to be read.
     carry: Vec<u8>,
@@ -144,6 +154,7 @@ impl Feed {
             offset: 0,
             marks: Vec::new(),
             ends: Vec::new(),
+            packets: None,
             carry: Vec::new(),
         }
     }
@@ -171,6 +182,11 @@ impl Feed {
     /// Lets the session end with this segment.
     pub(super) fn end_with(&mut self, segment: usize) {
         self.last = Some(segment);
+    }
+
+    /// The segment whose end was not sound, so that the session had to end with it.
+    pub(super) fn unsound(&self) -> Option<usize> {
+        self.session.as_ref().filter(|session| session.container == Container::Mp4).and(self.last)
     }
 
     /// Whether the demuxer took all of the session, or gave it up before.
@@ -231,6 +247,10 @@ impl Feed {
             }
         }
         (self.offset, self.marks, self.carry, self.cut_bytes) = (0, Vec::new(), Vec::new(), 0);
+        self.packets = match container {
+            Container::MpegTs { packet_bytes } => Some(TsPackets::new(packet_bytes)),
+            _ => None,
+        };
         let at_end = open.prefix == InitPrefix::AtEnd;
         let packed = container.is_packed_audio().then(|| Packed::new(container));
         self.session = Some(Session { container, map, init, init_at: 0, tables, packed });
@@ -274,10 +294,11 @@ impl Feed {
                 Ending::Gap
             } else {
                 match self.open_segment(position) {
-                    Ok(open) => {
+                    Ok(Some(open)) => {
                         self.open = Some(open);
                         return Ok(true);
                     }
+                    Ok(None) => Ending::Read { structure: Structure::Whole, init_only: false },
                     Err(error) if self.on_gap == OnGap::Skip && cannot_be_had(error.kind()) => {
                         Ending::Missing { reason: error.to_string() }
                     }
@@ -289,12 +310,19 @@ impl Feed {
         Ok(true)
     }
 
-    fn open_segment(&self, position: usize) -> Result<Open> {
+    /// `None` for one that holds nothing and was announced to.
+    fn open_segment(&self, position: usize) -> Result<Option<Open>> {
         let segment = &self.segments[position];
         let mut bytes = self.fetcher.open(segment)?;
         while let Some(tags) = longer_tags(bytes.head()).filter(|tags| *tags <= TAG_BYTES)
             && bytes.lengthen_head(tags + SNIFF_BYTES)?
         {}
+        if bytes.head().is_empty() && segment.duration.is_some_and(|duration| duration <= NOTHING) {
+            return Ok(None);
+        }
+        if sniff(bytes.head()) == Err(PICTURE) {
+            bytes.look_further().map_err(|e| self.at(position, e))?;
+        }
         let found = sniff(bytes.head()).map_err(|what| {
             let mut error = Error::new(ErrorKind::Media, format!("it is {what}, not media"));
             error = if segment.key.is_some() {
@@ -307,8 +335,7 @@ impl Feed {
         if let Container::MpegTs { packet_bytes } = found.container
             && is_scrambled(&bytes.head()[found.skip..], packet_bytes)
         {
-            let error = Error::new(ErrorKind::Unsupported, "its packets are scrambled");
-            return Err(self.at(position, error.with_hint("it can be merged once it is descrambled")));
+            return Err(self.at(position, scrambled()));
         }
         let prefix = match found.container {
             Container::Mp4 => init_prefix(bytes.head(), bytes.head_is_all()),
@@ -319,7 +346,7 @@ impl Feed {
             _ => Tables::default(),
         };
         bytes.skip(found.skip);
-        Ok(Open {
+        Ok(Some(Open {
             segment: position,
             bytes,
             container: found.container,
@@ -328,9 +355,10 @@ impl Feed {
             tables,
             continued: found.continued,
             watch: Watch::new(found.container),
+            begins_with_junk: found.is_junk,
             read_bytes: 0,
             media_at: 0,
-        })
+        }))
     }
 
     /// The open segment can go on in the session's context.
@@ -365,6 +393,9 @@ impl Feed {
             open.watch.feed(&session.init[..length]);
             open.bytes.skip(length);
         }
+        if let Some(packets) = &mut self.packets {
+            packets.begin_segment();
+        }
         // What the session gives out before this segment's own: the rest of its init section, or of a frame.
         let mut before = self.session.as_ref().map_or(0, |s| (s.init.len() - s.init_at) as u64);
         if let Some(packed) = self.session.as_mut().and_then(|session| session.packed.as_mut()) {
@@ -394,12 +425,45 @@ impl Feed {
         });
     }
 
-    fn end_segment(&mut self, open: Open) {
+    fn end_segment(&mut self, open: Open) -> Result<()> {
         self.reading = false;
-        // What is left of a TS packet would only swallow the start of the next segment's first.
         self.carry.clear();
+        let told = self.ends.len();
+        self.push_end(&open);
+        let Some(packets) = &self.packets else { return Ok(()) };
+        let unfinished: Vec<(u16, u64)> = packets.open_pes().collect();
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        // What goes on with the PES packets at hand is known once the next segment is.
+        self.open_next()?;
+        let next = self.open.as_ref().filter(|next| self.belongs(next));
+        // The rest may have stood in a segment that is not there.
+        let is_next =
+            self.segments.get(open.segment + 1).is_some() && next.is_some_and(|n| n.segment > open.segment + 1);
+        let missing_bytes: u64 =
+            unfinished.iter().filter(|(pid, _)| !is_next && !goes_on_in(next, *pid)).map(|(_, n)| n).sum();
+        if missing_bytes > 0
+            && let Some(SegmentEnd { ending: Ending::Read { structure, .. }, .. }) = self.ends.get_mut(told)
+        {
+            *structure = Structure::Open { missing_bytes };
+        }
+        Ok(())
+    }
+
+    fn push_end(&mut self, open: &Open) {
         let packed = self.session.as_ref().and_then(|session| session.packed.as_ref());
-        let structure = packed.map_or_else(|| open.watch.finish(), Packed::structure);
+        let structure = match &self.packets {
+            Some(packets) => {
+                let found = packets.finish();
+                match found.bad_places + u64::from(open.begins_with_junk) {
+                    _ if found.is_torn => Structure::Torn,
+                    0 => Structure::Whole,
+                    bad_packets => Structure::Damaged { bad_packets },
+                }
+            }
+            None => packed.map_or_else(|| open.watch.finish(), Packed::structure),
+        };
         // Behind a broken box libav would take the next segments for its inside: they get a context of their own.
         if open.container == Container::Mp4 && structure != Structure::Whole {
             self.last = Some(open.segment);
@@ -408,7 +472,7 @@ impl Feed {
         self.ends.push(SegmentEnd { segment: open.segment, ending, bytes: open.read_bytes });
     }
 
-    /// Reads from the open segment, in whole TS packets where it is TS; 0 at its end.
+    /// Reads from the open segment; 0 at its end.
     fn read_segment(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let Some(open) = &mut self.open else { return Ok(0) };
         if let Some(packed) = self.session.as_mut().and_then(|session| session.packed.as_mut()) {
@@ -426,36 +490,37 @@ impl Feed {
             self.carry.drain(..n);
             return Ok(n);
         }
-        let unit = match open.container {
-            Container::MpegTs { packet_bytes } if packet_bytes <= buffer.len() => packet_bytes,
-            _ => 1,
-        };
-        let mut filled = self.carry.len();
-        buffer[..filled].copy_from_slice(&self.carry);
-        loop {
-            let n = open.bytes.read(&mut buffer[filled..])?;
-            open.watch.feed(&buffer[filled..filled + n]);
+        let (Some(packets), Container::MpegTs { packet_bytes }) = (&mut self.packets, open.container) else {
+            let n = open.bytes.read(buffer)?;
+            open.watch.feed(&buffer[..n]);
             open.read_bytes += n as u64;
-            filled += n;
-            let whole = filled - filled % unit;
-            if n == 0 {
-                return Ok(0);
+            return Ok(n);
+        };
+        // In whole packets.
+        loop {
+            let waiting = self.carry.len();
+            let room = buffer.split_at_mut_checked(waiting).filter(|(_, room)| !room.is_empty());
+            let Some((front, room)) = room else {
+                return Err(Error::new(ErrorKind::Internal, "a read of too few bytes for a packet"));
+            };
+            front.copy_from_slice(&self.carry);
+            let n = open.bytes.read(room)?;
+            open.read_bytes += n as u64;
+            let (written, used) = packets.frame(&mut buffer[..waiting + n], n == 0);
+            self.carry.clear();
+            self.carry.extend_from_slice(&buffer[used..waiting + n]);
+            if packets.scrambled() >= SCRAMBLED_PACKETS {
+                return Err(scrambled());
             }
-            if whole > 0 {
-                self.carry.clear();
-                self.carry.extend_from_slice(&buffer[whole..filled]);
-                let at = open.media_at;
-                open.media_at += whole as u64;
-                let kept = match self.cut.filter(|cut| cut.segment == open.segment && at < cut.at) {
-                    Some(cut) => keep_tables(&mut buffer[..whole], unit, cut.at - at, &open.tables.table_pids),
-                    None => whole,
-                };
-                self.cut_bytes += (whole - kept) as u64;
-                if kept > 0 {
-                    return Ok(kept);
-                }
-                filled = self.carry.len();
-                buffer[..filled].copy_from_slice(&self.carry);
+            let at = open.media_at;
+            open.media_at += written as u64;
+            let kept = match self.cut.filter(|cut| cut.segment == open.segment && at < cut.at) {
+                Some(cut) => keep_tables(&mut buffer[..written], packet_bytes, cut.at - at, &open.tables.table_pids),
+                None => written,
+            };
+            self.cut_bytes += (written - kept) as u64;
+            if kept > 0 || n == 0 {
+                return Ok(kept);
             }
         }
     }
@@ -484,6 +549,18 @@ fn keep_tables(packets: &mut [u8], packet_bytes: usize, until: u64, pids: &[u16]
     kept
 }
 
+/// Whether a segment begins in the middle of a PES packet of this PID. Where its start tells nothing of it, it may.
+fn goes_on_in(next: Option<&Open>, pid: u16) -> bool {
+    match next.map(|next| (next.container, next.bytes.head())) {
+        Some((Container::MpegTs { packet_bytes }, head)) => goes_on(head, packet_bytes, pid).unwrap_or(true),
+        _ => false,
+    }
+}
+
+fn scrambled() -> Error {
+    Error::new(ErrorKind::Unsupported, "its packets are scrambled").with_hint("it can be merged once it is descrambled")
+}
+
 /// An error that is a segment's own, and leaves the rest as it is.
 fn cannot_be_had(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Media | ErrorKind::Network | ErrorKind::Timeout | ErrorKind::Forbidden)
@@ -508,7 +585,7 @@ impl Reader for Feed {
                     return Ok(n);
                 }
                 if let Some(open) = self.open.take() {
-                    self.end_segment(open);
+                    self.end_segment(open)?;
                 }
             }
             if !self.open_next()? || !self.open.as_ref().is_some_and(|open| self.belongs(open)) {

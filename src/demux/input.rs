@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::config::Verdict;
 use super::feed::{Ending, Feed, SegmentEnd};
 use super::streams::{Dropped, InputRole, select};
 use super::taken::Taken;
@@ -80,6 +81,7 @@ pub(crate) struct InputDemuxer {
     queue: std::collections::VecDeque<Demuxed>,
     invalid_reads: u64,
     late_packets: u64,
+    damaged_packets: u64,
 }
 
 /// Where a packet belongs.
@@ -126,6 +128,7 @@ impl InputDemuxer {
             queue: std::collections::VecDeque::new(),
             invalid_reads: 0,
             late_packets: 0,
+            damaged_packets: 0,
         }
     }
 
@@ -178,6 +181,11 @@ impl InputDemuxer {
         self.late_packets
     }
 
+    /// Packets that were left out, as they were no whole frames.
+    pub(crate) fn damaged_packets(&self) -> u64 {
+        self.damaged_packets
+    }
+
     /// libav cannot make anything of a segment: that is the job's error, or the segment's loss.
     fn give_up(&mut self, mut demuxer: Demuxer<Feed>, error: Error) -> Result<()> {
         let reached = self.taken.iter().filter_map(|t| t.mark).max().unwrap_or(0);
@@ -220,8 +228,14 @@ impl InputDemuxer {
         };
         let place = feed.place(first_segment);
         let in_segment = |e: Error| e.with_segment(place.0, place.1.clone());
-        let mut demuxer =
-            Demuxer::open(feed, kind, self.probing, &self.cancel).map_err(|(error, _)| in_segment(error))?;
+        let mut demuxer = match Demuxer::open(feed, kind, self.probing, &self.cancel) {
+            Ok(demuxer) => demuxer,
+            Err((error, Some(feed))) if self.is_loss(&error) => {
+                self.leave_out(feed, first_segment, &in_segment(error));
+                return Ok(());
+            }
+            Err((error, _)) => return Err(in_segment(error)),
+        };
         let selection = select(demuxer.streams()?, &demuxer.programs(), self.role);
         if let Some((kind, codec)) = selection.unreadable.filter(|_| self.on_gap == OnGap::Fail) {
             let message =
@@ -240,7 +254,14 @@ impl InputDemuxer {
         if selection.taken.is_empty() {
             let found: Vec<String> = selection.dropped.iter().map(|d| format!("{} ({})", d.codec, d.reason)).collect();
             let found = if found.is_empty() { "no streams".to_owned() } else { found.join(", ") };
-            return Err(in_segment(Error::new(ErrorKind::Media, format!("nothing in it can be merged: {found}"))));
+            let error = in_segment(Error::new(ErrorKind::Media, format!("nothing in it can be merged: {found}")));
+            return match demuxer.into_reader() {
+                Some(feed) if self.is_loss(&error) => {
+                    self.leave_out(feed, first_segment, &error);
+                    Ok(())
+                }
+                _ => Err(error),
+            };
         }
         (self.first_segment, self.settled_segment) = (first_segment, first_segment);
         let before = std::mem::take(&mut self.taken);
@@ -267,12 +288,22 @@ impl InputDemuxer {
         let reached = self.taken.iter().filter_map(|t| t.mark).max().unwrap_or(0);
         if let Some(mut feed) = demuxer.into_reader() {
             let segment_at = |mark: usize| feed.marks.get(mark).map_or(self.first_segment, |mark| mark.segment);
+            let mark_of = |position: u64| feed.marks.partition_point(|m| m.offset <= position).saturating_sub(1);
+            let unsound = feed.unsound();
             // libav gave up inside damaged data: what follows the segment that it came to is not lost for that.
-            let damaged = unread.or((!feed.is_exhausted()).then_some(reached)).map(segment_at);
+            let given_up = || (!feed.is_exhausted()).then(|| unsound.unwrap_or_else(|| segment_at(reached)));
+            // Behind a size that is wrong, positions are wrong too; where a segment was only cut, they say where it is.
+            let listed = |(position, reached)| segment_at(if unsound.is_some() { mark_of(position) } else { reached });
+            let damaged = unread.map(listed).or_else(given_up);
             match damaged {
                 Some(segment) => {
                     self.taken.iter_mut().for_each(|t| t.repeated = t.given_since(segment + 1));
-                    self.go_behind(&mut feed, segment);
+                    if unsound == Some(segment) {
+                        // Its end told already, and better, what is wrong with it.
+                        feed.rewind(segment + 1);
+                    } else {
+                        self.go_behind(&mut feed, segment);
+                    }
                 }
                 None => self.taken.clear(),
             }
@@ -280,14 +311,30 @@ impl InputDemuxer {
         }
     }
 
-    /// The mark that a stream came to of which fragments listed more samples than libav gave.
-    fn first_unread(&self, demuxer: &Demuxer<Feed>) -> Option<usize> {
+    /// Where the first sample would stand that fragments listed and libav did not give, and the mark that its stream
+    /// came to.
+    fn first_unread(&self, demuxer: &Demuxer<Feed>) -> Option<(u64, usize)> {
         let streams = self.stream_map.iter().enumerate().filter_map(|(index, stream)| Some((index, (*stream)?)));
         let unread = |(index, stream): (usize, usize)| {
             let taken = &self.taken[stream];
-            demuxer.index(index).ok()?.nth(taken.read).map(|_| taken.mark.unwrap_or(0))
+            demuxer.index(index).ok()?.nth(taken.read).map(|entry| (entry.position, taken.mark.unwrap_or(0)))
         };
         streams.filter_map(unread).min()
+    }
+
+    /// An error that costs a segment, and not the job.
+    fn is_loss(&self, error: &Error) -> bool {
+        self.on_gap == OnGap::Skip && error.kind() == ErrorKind::Media
+    }
+
+    /// Goes on behind a session's first segment, of which nothing can be had.
+    fn leave_out(&mut self, mut feed: Feed, segment: usize, error: &Error) {
+        let ending = Ending::Missing { reason: error.to_string() };
+        self.queue.push_back(Demuxed::SegmentEnd(SegmentEnd { segment, ending, bytes: 0 }));
+        self.ended_before = segment + 1;
+        self.taken.clear();
+        feed.rewind(segment + 1);
+        self.state = State::Between(Box::new(feed));
     }
 
     /// Ends the session inside a damaged segment; the next begins behind that.
@@ -379,13 +426,18 @@ impl InputDemuxer {
         if let Some(segment) = demuxer.reader().and_then(|feed| feed.overrun(&packet)) {
             return Ok(Located::Damage { segment });
         }
-        let changes = self.taken[stream].watch.as_mut().is_some_and(|watch| watch.changes(&packet));
+        let verdict = self.taken[stream].watch.as_mut().map_or(Verdict::Fits, |watch| watch.look(&packet));
         let begins = packet.position();
         let Some(located) = self.place(demuxer, stream, packet) else { return Ok(Located::Nowhere) };
         // Other streams go on where the sound changes: theirs cannot be cut there.
         let may_cut = self.taken[stream].kind == Some(MediaKind::Video) || self.taken.len() == 1;
         let taken = &mut self.taken[stream];
-        if changes {
+        if verdict == Verdict::Damaged {
+            self.damaged_packets += 1;
+            return Ok(Located::Nowhere);
+        }
+        if let Verdict::Changes { damaged_before } = verdict {
+            self.damaged_packets = self.damaged_packets.saturating_sub(u64::from(damaged_before));
             if taken.given_since(located.segment) > 0 || self.first_segment == located.segment {
                 if let Some(position) = begins.filter(|_| may_cut)
                     && demuxer.reader().is_some_and(|feed| feed.cut(located.segment, position))

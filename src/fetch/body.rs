@@ -3,7 +3,9 @@
 use std::io::Read;
 
 use super::wanted::{Kind, Wanted};
-use crate::container::{Container, InitPrefix, SNIFF_BYTES, Span, Structure, Watch, init_prefix, longer_tags, sniff};
+use crate::container::{
+    Container, InitPrefix, PICTURE, SNIFF_BYTES, Span, Structure, Watch, init_prefix, longer_tags, sniff,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{Body, Fetched, Whole, decode};
 use crate::time::Nanos;
@@ -90,6 +92,8 @@ impl<'a> FileBody<'a> {
             Err(_) if self.head.len() == SNIFF_BYTES && longer_tags(&self.head).is_some() => return Ok(()),
             // What is encrypted, or packed, is looked at when it is opened; a page of text shows all the same.
             Err(what @ ("an HTML page" | "a JSON document")) => what,
+            // Media may begin behind it.
+            Err(PICTURE) if self.head.len() >= SNIFF_BYTES => return Ok(()),
             Err(what)
                 if self.wanted.kind == (Kind::Segment { encrypted: false }) && !self.head.starts_with(&super::GZIP) =>
             {

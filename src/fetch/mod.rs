@@ -29,6 +29,9 @@ pub(crate) use web::Web;
 /// The first bytes of a gzip body with the one method there is (RFC 1952, 2.3.1).
 const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
 
+/// Bytes of a picture that media may be hidden behind.
+const DISGUISE_BYTES: u64 = 4 << 20;
+
 /// Opens what a playlist names, by the rules of its job.
 pub(crate) struct Fetcher {
     policy: PathPolicy,
@@ -263,9 +266,18 @@ impl SegmentBytes {
         Ok(Self { head, head_is_all, at: 0, rest, plain })
     }
 
-    /// The first bytes, at most [`SNIFF_BYTES`].
+    /// The first bytes: [`SNIFF_BYTES`], or more once [`look_further`](Self::look_further) was called.
     pub(crate) fn head(&self) -> &[u8] {
         &self.head
+    }
+
+    /// Makes the head as long as a picture may be that disguises media. Nothing may have been read yet.
+    pub(crate) fn look_further(&mut self) -> Result<()> {
+        let wanted = DISGUISE_BYTES.saturating_sub(self.head.len() as u64);
+        let read =
+            (&mut self.rest).take(wanted).read_to_end(&mut self.head).map_err(|e| Error::io("cannot read", e))?;
+        self.head_is_all = (read as u64) < wanted;
+        Ok(())
     }
 
     /// The first bytes are all there are.

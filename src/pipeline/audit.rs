@@ -13,6 +13,10 @@ use crate::time::Nanos;
 
 /// Media may be so much shorter than announced before anything is made of it.
 const SHORT: Nanos = Nanos::from_ms(300);
+/// The same where the end of a segment's last packets is missing.
+const SHORT_AND_OPEN: Nanos = Nanos::from_ms(100);
+/// A segment that is announced to be no longer may hold nothing.
+const NOTHING: Nanos = Nanos::from_ms(50);
 /// A hole behind a segment, from which on it counts.
 const HOLE: Nanos = Nanos::from_ms(150);
 /// Packets that a segment holds at least for its length to say anything: a slide show has holes everywhere.
@@ -123,7 +127,9 @@ impl Audit {
             Some(Ending::Read { structure, init_only }) => (*structure, *init_only),
             None => return Err(Error::new(ErrorKind::Internal, "it was never read")),
         };
-        let fault = if met.packets == 0 && !init_only {
+        let is_empty = met.packets == 0 && !init_only;
+        let as_announced = segment.duration.is_some_and(|duration| duration <= NOTHING);
+        let fault = if is_empty && !as_announced {
             Some("it holds no packet of any track".to_owned())
         } else {
             self.shortage(position, structure)
@@ -138,6 +144,9 @@ impl Audit {
                 self.missing.push(sequence);
             }
             (None, _) => {
+                if is_empty {
+                    tell.warn(format!("segment {sequence} ({name}) holds no packet, and is announced to last no time"));
+                }
                 if structure != Structure::Whole {
                     tell.warn(format!("segment {sequence} ({name}): {}", describe(structure)));
                 }
@@ -160,8 +169,11 @@ impl Audit {
         let met = &self.met[position];
         let announced = self.segments[position].duration;
         let length = met.span().map_or(Nanos::ZERO, |(start, end)| end.minus(start));
-        // What is torn for certain may have lost one track earlier than another.
-        let held = if structure == Structure::Whole { length } else { met.shortest() };
+        // What lacks its end for certain may have lost one track earlier than another.
+        let held = match structure {
+            Structure::Whole | Structure::Damaged { .. } => length,
+            _ => met.shortest(),
+        };
         let short = announced.map_or(Nanos::ZERO, |announced| announced.minus(held));
         let clearly_short = short > SHORT.max(Nanos(announced.unwrap_or_default().0 / 10));
         let hole = self.hole_behind(position);
@@ -175,8 +187,18 @@ impl Audit {
                 Some(format!("it is cut short: {missing_bytes} bytes are missing at its end at least"))
             }
             Structure::Broken => Some("it is damaged: what it lists and what it holds do not fit together".to_owned()),
-            Structure::Torn | Structure::Damaged { .. } if clearly_short => Some(told()),
-            Structure::Torn | Structure::Damaged { .. } if announced.is_none() && hole > HOLE => Some(told()),
+            Structure::Open { .. } if short > SHORT_AND_OPEN => Some(told()),
+            Structure::Torn if clearly_short => Some(told()),
+            // At the end of a list EXTINF may be wrong, and one packet in the middle be lost.
+            Structure::Damaged { .. } if clearly_short && !self.follows_nothing(position) => Some(told()),
+            Structure::Torn | Structure::Damaged { .. } | Structure::Open { .. }
+                if announced.is_none() && hole > HOLE =>
+            {
+                Some(told())
+            }
+            _ if met.packets >= TELLING_PACKETS && self.lacks_an_end(position) => Some(
+                "it is cut short: one of its tracks ends too early, and is not there again before the next".to_owned(),
+            ),
             _ if clearly_short && hole > HOLE && hole.0 > short.0 / 2 && met.packets >= TELLING_PACKETS => Some(told()),
             _ if clearly_short && unexplained && met.packets >= TELLING_PACKETS => Some(told()),
             _ => None,
@@ -188,9 +210,25 @@ impl Audit {
         let met = &self.met[position];
         let announced = self.segments[position].duration?;
         let (start, end) = met.span().filter(|_| met.packets >= TELLING_PACKETS)?;
-        let held = end.minus(start);
-        let is_short = announced.minus(held) > SHORT.max(Nanos(announced.0 / 10));
-        (is_short && self.follows_nothing(position)).then_some((held, announced))
+        // Where all tracks were as long as announced before, one of them is enough.
+        let is_short = |n: usize, held: Nanos| {
+            self.segments[n].duration.is_none_or(|announced| announced.minus(held) > SHORT.max(Nanos(announced.0 / 10)))
+        };
+        let before = position.saturating_sub(TELLING_SEGMENTS)..position;
+        let all_tracks = before.len() >= 2 && before.clone().all(|n| !is_short(n, self.met[n].shortest()));
+        let held = if all_tracks { met.shortest() } else { end.minus(start) };
+        (is_short(position, held) && self.follows_nothing(position)).then_some((held, announced))
+    }
+
+    /// A track is shorter than announced by just the time that it lacks before the next segment.
+    fn lacks_an_end(&self, position: usize) -> bool {
+        let next = self.met.get(position + 1).filter(|_| !self.follows_nothing(position));
+        let (Some(announced), Some(next)) = (self.segments[position].duration, next) else { return false };
+        self.met[position].spans.iter().any(|(track, start, end)| {
+            let short = announced.minus(end.minus(*start));
+            let next = next.spans.iter().find(|(t, ..)| t == track).map(|(_, start, _)| start.minus(*end));
+            next.is_some_and(|hole| hole > HOLE && short > HOLE && hole.minus(short).0.abs() < SHORT_AND_OPEN.0)
+        })
     }
 
     /// No segment follows whose start could show a hole.
@@ -227,6 +265,12 @@ fn describe(structure: Structure) -> String {
         Structure::Cut { missing_bytes } => format!("{missing_bytes} bytes are missing at its end at least"),
         Structure::Broken => "what it lists and what it holds do not fit together".to_owned(),
         Structure::Torn => "what follows its last whole packet was left out".to_owned(),
-        Structure::Damaged { bad_packets } => format!("{bad_packets} places in it are damaged"),
+        Structure::Damaged { bad_packets: 1 } => "a place in it is damaged, or packets are missing there".to_owned(),
+        Structure::Damaged { bad_packets } => {
+            format!("{bad_packets} places in it are damaged, or packets are missing there")
+        }
+        Structure::Open { missing_bytes } => {
+            format!("its last packets are incomplete: {missing_bytes} bytes are missing at its end at least")
+        }
     }
 }

@@ -273,13 +273,18 @@ impl Source {
         Some((Nanos::from_ticks(pts, base), Nanos::from_ticks(end, base)))
     }
 
-    /// Packets that could not be used, for a warning; `None` if there are none.
-    pub(super) fn unusable(&self) -> Option<String> {
-        match (self.demuxer.invalid_reads(), self.demuxer.late_packets()) {
-            (0, 0) => None,
-            (invalid, 0) => Some(format!("{invalid} places of invalid data were passed over")),
-            (_, late) => Some(format!("{late} packets were left out, of streams that nothing tells how to decode")),
-        }
+    /// Packets that could not be used, for warnings.
+    pub(super) fn unusable(&self) -> Vec<String> {
+        let (invalid, late) = (self.demuxer.invalid_reads(), self.demuxer.late_packets());
+        let damaged = self.demuxer.damaged_packets();
+        [
+            (damaged, format!("packets left out that are no whole frames: {damaged}")),
+            (late, format!("{late} packets were left out, of streams that nothing tells how to decode")),
+            (if late > 0 { 0 } else { invalid }, format!("{invalid} places of invalid data were passed over")),
+        ]
+        .into_iter()
+        .filter_map(|(count, text)| (count > 0).then_some(text))
+        .collect()
     }
 }
 

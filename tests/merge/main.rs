@@ -12,6 +12,7 @@ mod frames;
 mod golden;
 mod judge;
 mod mutants;
+mod oddities;
 mod output;
 mod peers;
 mod pictures;

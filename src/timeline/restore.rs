@@ -4,8 +4,10 @@
 use std::collections::VecDeque;
 
 use super::PictureOrder;
+use super::stream::FORWARD;
 use super::track::Mapped;
 use super::video::WINDOW;
+use crate::time::TimeBase;
 
 /// A picture whose time is known.
 struct Known {
@@ -58,7 +60,7 @@ impl<P> Restoring<P> {
     }
 
     /// The next picture, if its time is known or can be told; `rest`: none come behind those that wait.
-    pub(super) fn pop(&mut self, rest: bool) -> Option<Mapped<P>> {
+    pub(super) fn pop(&mut self, rest: bool, base: TimeBase) -> Option<Mapped<P>> {
         let (sequence, head) = self.waiting.front()?;
         let (sequence, order) = (*sequence, head.order);
         let given = head.pts.or(head.dts.filter(|_| order.is_none()));
@@ -66,7 +68,7 @@ impl<P> Restoring<P> {
             return None;
         }
         let found = given.or_else(|| match order {
-            Some(order) => self.by_count(sequence, order.count),
+            Some(order) => self.by_count(sequence, order.count, FORWARD.to_ticks(base)),
             None => self.by_hole(),
         });
         let (_, mut item) = self.waiting.pop_front()?;
@@ -100,13 +102,14 @@ impl<P> Restoring<P> {
         before.chain(behind.filter_map(|(_, item)| Some(item.order?.count)))
     }
 
-    fn by_count(&mut self, sequence: u64, count: i64) -> Option<i64> {
+    /// `reach`: nothing that is further away than this can be told.
+    fn by_count(&mut self, sequence: u64, count: i64, reach: i64) -> Option<i64> {
         let (low, high) = (self.given(sequence).min(), self.given(sequence).max());
         if let (Some((first, from)), Some((last, to))) = (low, high)
             && last > first
             && to > from
         {
-            self.pace = Some((to - from, last - first));
+            self.pace = Some((to.saturating_sub(from), last.saturating_sub(first)));
         }
         // One picture lasts as long as the smallest step between two of them.
         let lowest = self.counts(sequence).min()?;
@@ -115,7 +118,8 @@ impl<P> Restoring<P> {
         let after = |from: i64, pts: i64| {
             let distance = i128::from(count.saturating_sub(from)) * i128::from(ticks);
             let rounded = (distance * 2 + i128::from(counts)).div_euclid(2 * i128::from(counts));
-            Some(pts.saturating_add(i64::try_from(rounded).ok()?))
+            let rounded = i64::try_from(rounded).ok().filter(|ticks| ticks.unsigned_abs() <= reach.unsigned_abs())?;
+            Some(pts.saturating_add(rounded))
         };
         let here = self.known.iter().rev().find_map(|k| Some((k.count.filter(|_| k.sequence == sequence)?, k.pts)));
         match here.or_else(|| self.given(sequence).next()) {

@@ -33,23 +33,33 @@ pub(super) struct Reordering<P> {
     order: BinaryHeap<Reverse<i64>>,
     /// Decoding times of the input are of no use: they are made from the presentation times, so much earlier.
     rebuilt_delay: Option<i64>,
+    /// The last step from one presentation to the next, and the same where the one before was as long.
+    step: Option<i64>,
+    steady_step: Option<i64>,
     /// What comes before: pictures that have no time of their own get one.
     restoring: Restoring<P>,
 }
 
 impl<P> Reordering<P> {
     pub(super) fn new() -> Self {
-        Self { window: VecDeque::new(), order: BinaryHeap::new(), rebuilt_delay: None, restoring: Restoring::new() }
+        Self {
+            window: VecDeque::new(),
+            order: BinaryHeap::new(),
+            rebuilt_delay: None,
+            step: None,
+            steady_step: None,
+            restoring: Restoring::new(),
+        }
     }
 
     pub(super) fn forget(&mut self) {
-        self.rebuilt_delay = None;
+        (self.rebuilt_delay, self.step, self.steady_step) = (None, None, None);
         self.restoring = Restoring::new();
     }
 
     pub(super) fn push(&mut self, item: Mapped<P>, written: &mut Written, out: &mut VecDeque<Stamped<P>>) {
         self.restoring.push(item);
-        while let Some(item) = self.restoring.pop(false) {
+        while let Some(item) = self.restoring.pop(false, written.base) {
             self.enter(item, written, out);
         }
     }
@@ -65,7 +75,7 @@ impl<P> Reordering<P> {
     }
 
     pub(super) fn flush(&mut self, written: &mut Written, out: &mut VecDeque<Stamped<P>>) {
-        while let Some(item) = self.restoring.pop(true) {
+        while let Some(item) = self.restoring.pop(true, written.base) {
             self.enter(item, written, out);
         }
         while !self.window.is_empty() {
@@ -114,11 +124,18 @@ impl<P> Reordering<P> {
 
         let next = self.order.peek().map(|Reverse(next)| next.saturating_sub(smallest));
         let next = next.filter(|ticks| (step..=FORWARD.to_ticks(written.base)).contains(ticks));
-        let duration = item.duration.filter(|ticks| *ticks > 0).or(next);
+        if let Some(next) = next {
+            self.steady_step = self.step.filter(|last| next.abs_diff(*last) <= 2).map(|last| last.min(next));
+            self.step = Some(next);
+        }
+        // What the codec says of its rate may be wrong; where the pictures are even they tell better when one ends.
+        let longest = self.steady_step.unwrap_or(i64::MAX);
+        let duration = item.duration.filter(|ticks| *ticks > 0).or(next).map(|ticks| ticks.min(longest));
         let duration = duration.unwrap_or(written.last_duration.max(step));
         let presented = item.presented.filter(|_| item.pts.or(item.dts) == Some(pts));
         let presented = presented.unwrap_or_else(|| Nanos::from_ticks(pts, written.base));
-        let length = item.length.unwrap_or_else(|| Nanos::from_ticks(duration, written.base));
+        let length = item.length.filter(|_| item.duration.is_some_and(|ticks| ticks <= longest));
+        let length = length.unwrap_or_else(|| Nanos::from_ticks(duration, written.base));
         written.send(item.payload, Times { pts, dts, duration, end: presented.plus(length) }, out);
     }
 

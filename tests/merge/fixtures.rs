@@ -9,8 +9,9 @@ use crate::expected::{Expected, check_files, check_subtitles};
 use crate::judge::decoder_errors;
 use crate::sandbox::{Sandbox, fixture, names};
 
-/// Cases whose decoded media has a seam on purpose: a part of the media is missing.
-const SEAMS: [&str; 1] = ["gap"];
+/// Cases whose decoded media has a seam on purpose: a part of the media is missing, or comes again where its sound
+/// is longer than its pictures.
+const SEAMS: [&str; 2] = ["gap", "listed-twice"];
 
 /// The names of all cases of fixtures/, in order.
 pub(crate) fn cases() -> Vec<String> {

@@ -117,3 +117,17 @@ fn each_epoch_tells_where_its_clock_was_put() {
     assert_eq!((found.len(), found[2].0, found[2].1), (3, 4, 700_000.0));
     assert!((found[2].2 - 24_016.0).abs() < 40.0, "{found:?}");
 }
+
+#[test]
+fn a_rate_that_the_codec_gets_wrong_leaves_no_holes_between_runs() {
+    // 29.97 pictures a second, each said to last a 25th.
+    let steps = (0..50).flat_map(|n| {
+        let mut steps = if n > 0 { MARKED(n) } else { Vec::new() };
+        let pictures = video(0, n as i64 * 1_000 * S, 60, (30_000, 1_001));
+        steps.extend(segment(n, vec![pictures.into_iter().map(|p| Item { duration: Some(FRAME), ..p }).collect()]));
+        steps
+    });
+    let out = run(&[video_track(0)], Origin::Presentation, vec![steps.collect()]);
+    assert_near(out.end_ms(0), 50.0 * 60.0 * 1001.0 / 30.0, 0.1);
+    assert_eq!(out.uneven_ms(0, 1001.0 / 30.0, 0.02), []);
+}

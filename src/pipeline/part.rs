@@ -366,6 +366,7 @@ impl<'a> Writer<'a> {
                     codec: track.parameters.codec().name(),
                     packets: self.timeline.packets(n),
                     duration: end.minus(start),
+                    delay: self.timeline.delay(n),
                 },
                 language: track.language,
                 start,

@@ -30,9 +30,16 @@ codec_ids! {
     H264 = AV_CODEC_ID_H264,
     HEVC = AV_CODEC_ID_HEVC,
     AAC = AV_CODEC_ID_AAC,
+    AC3 = AV_CODEC_ID_AC3,
+    EAC3 = AV_CODEC_ID_EAC3,
 }
 
 impl CodecId {
+    /// AC-3 or its enhanced form.
+    pub(crate) fn is_ac3(self) -> bool {
+        self == Self::AC3 || self == Self::EAC3
+    }
+
     /// libav's name: `h264`, `aac`.
     pub(crate) fn name(self) -> String {
         // SAFETY: takes any number and returns a static string.

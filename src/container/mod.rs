@@ -1,11 +1,13 @@
 //! What a segment's bytes are: told from the bytes, never from a name or a content type.
 
+mod ac3;
 mod adts;
 mod id3;
 mod mp4;
 mod span;
 mod watch;
 
+pub(crate) use ac3::Ac3Frame;
 pub(crate) use mp4::{InitPrefix, box_header, init_prefix};
 pub(crate) use span::Span;
 pub(crate) use watch::{Structure, Watch};

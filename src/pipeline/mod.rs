@@ -120,7 +120,7 @@ impl Attempt<'_> {
         for source in &sources {
             merged.segments_merged += source.audit.merged;
             missing.extend(&source.audit.missing);
-            if let Some(trouble) = source.unusable() {
+            for trouble in source.unusable() {
                 tell.warn(trouble);
             }
         }

@@ -7,7 +7,7 @@ use super::audit::Audit;
 use super::tell::Teller;
 use crate::av::{MediaKind, Packet, Stream};
 use crate::cancel::CancelToken;
-use crate::container::Container;
+use crate::container::{Ac3Frame, Container};
 use crate::demux::{Demuxed, DemuxedPacket, Ending, InputDemuxer, InputSource};
 use crate::error::Result;
 use crate::mux::TrackRole;
@@ -31,6 +31,27 @@ struct Feeding {
     /// The track it feeds; `None` if it is left out.
     track: Option<usize>,
     stream: Stream,
+    /// A whole frame of it came.
+    begun: bool,
+}
+
+impl Feeding {
+    /// Whether a packet may go on. Of AC-3, which libav's muxers read once more, it must hold a frame, the first one a whole
+    /// one; what hangs on behind the frame, where a recording is damaged, is cut off.
+    fn takes(&mut self, packet: &mut Packet) -> bool {
+        if self.track.is_none() || !self.stream.parameters.codec().is_ac3() {
+            return true;
+        }
+        match Ac3Frame::whole_bytes(packet.data()) {
+            None => false,
+            Some(0) => self.begun,
+            Some(bytes) => {
+                packet.truncate(bytes);
+                self.begun = true;
+                true
+            }
+        }
+    }
 }
 
 /// How a session's packets are timed.
@@ -59,6 +80,8 @@ pub(super) struct Source {
     last_segment: Option<usize>,
     /// For the account of segments: times are unwrapped to the neighbourhood of this.
     reference_ticks: Option<i64>,
+    /// Packets left out because they hold no frame that a muxer could take.
+    torn: u64,
 }
 
 impl Source {
@@ -75,6 +98,7 @@ impl Source {
             clock: None,
             last_segment: None,
             reference_ticks: None,
+            torn: 0,
         }
     }
 
@@ -146,8 +170,11 @@ impl Source {
     pub(super) fn begin_session(&mut self, container: Container, streams: Vec<Stream>, tracks: &[Option<usize>]) {
         self.container = Some(container);
         self.clock = None;
-        self.feeding =
-            streams.into_iter().zip(tracks).map(|(stream, track)| Feeding { track: *track, stream }).collect();
+        self.feeding = streams
+            .into_iter()
+            .zip(tracks)
+            .map(|(stream, track)| Feeding { track: *track, stream, begun: false })
+            .collect();
     }
 
     /// The present session once more, for the next file: it goes on there.
@@ -166,7 +193,11 @@ impl Source {
     }
 
     /// A packet as the timeline takes it; `None` if its stream is left out.
-    pub(super) fn item(&mut self, demuxed: DemuxedPacket) -> Option<Item<Packet>> {
+    pub(super) fn item(&mut self, mut demuxed: DemuxedPacket) -> Option<Item<Packet>> {
+        if !self.feeding[demuxed.stream].takes(&mut demuxed.packet) {
+            self.torn += 1;
+            return None;
+        }
         let stamp = self.stamp(&demuxed)?;
         let span = self.span(stamp.wraps, &demuxed);
         self.audit.packet(demuxed.segment, stamp.track, span);
@@ -180,7 +211,7 @@ impl Source {
             (Some(container), None) if container.is_packed_audio() => Clock::None,
             _ => Clock::Container,
         });
-        let Feeding { track, stream } = &self.feeding[demuxed.stream];
+        let Feeding { track, stream, .. } = &self.feeding[demuxed.stream];
         let packet = &demuxed.packet;
         let data = packet.data();
         let rate = stream.parameters.sample_rate_hz().and_then(TimeBase::per_second);
@@ -229,13 +260,16 @@ impl Source {
         Some((Nanos::from_ticks(pts, base), Nanos::from_ticks(end, base)))
     }
 
-    /// Packets that could not be used, for a warning; `None` if there are none.
-    pub(super) fn unusable(&self) -> Option<String> {
-        match (self.demuxer.invalid_reads(), self.demuxer.late_packets()) {
+    /// Packets that could not be used, for warnings.
+    pub(super) fn unusable(&self) -> impl Iterator<Item = String> {
+        let read = match (self.demuxer.invalid_reads(), self.demuxer.late_packets()) {
             (0, 0) => None,
             (invalid, 0) => Some(format!("{invalid} places of invalid data were passed over")),
             (_, late) => Some(format!("{late} packets were left out, of streams that nothing tells how to decode")),
-        }
+        };
+        let torn =
+            || format!("{} torn frames of audio were left out, as where a recording begins inside of one", self.torn);
+        read.into_iter().chain((self.torn > 0).then(torn))
     }
 }
 

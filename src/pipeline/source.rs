@@ -33,6 +33,8 @@ struct Feeding {
     stream: Stream,
     /// A whole frame of it came.
     begun: bool,
+    /// The last time of an audio stream that its transport stream gave, in ticks, and the samples since.
+    timed: Option<(i64, i64)>,
 }
 
 impl Feeding {
@@ -51,6 +53,17 @@ impl Feeding {
                 true
             }
         }
+    }
+
+    /// Counts the samples since the transport stream gave a time.
+    fn count(&mut self, packet: &Packet, stamp: &Item<()>) {
+        self.timed = match (stamp.samples.map(i64::from), packet.position(), stamp.pts) {
+            (Some(samples), Some(_), Some(pts)) if stamp.wraps && !stamp.floating && stamp.tolerance.is_none() => {
+                Some((pts, samples))
+            }
+            (Some(samples), None, _) => self.timed.map(|(pts, before)| (pts, before.saturating_add(samples))),
+            _ => None,
+        };
     }
 }
 
@@ -173,7 +186,7 @@ impl Source {
         self.feeding = streams
             .into_iter()
             .zip(tracks)
-            .map(|(stream, track)| Feeding { track: *track, stream, begun: false })
+            .map(|(stream, track)| Feeding { track: *track, stream, begun: false, timed: None })
             .collect();
     }
 
@@ -199,6 +212,7 @@ impl Source {
             return None;
         }
         let stamp = self.stamp(&demuxed)?;
+        self.feeding[demuxed.stream].count(&demuxed.packet, &stamp);
         let span = self.span(stamp.wraps, &demuxed);
         self.audit.packet(demuxed.segment, stamp.track, span);
         Some(stamp.with_payload(demuxed.packet))
@@ -211,7 +225,7 @@ impl Source {
             (Some(container), None) if container.is_packed_audio() => Clock::None,
             _ => Clock::Container,
         });
-        let Feeding { track, stream, .. } = &self.feeding[demuxed.stream];
+        let Feeding { track, stream, timed, .. } = &self.feeding[demuxed.stream];
         let packet = &demuxed.packet;
         let data = packet.data();
         let rate = stream.parameters.sample_rate_hz().and_then(TimeBase::per_second);
@@ -238,6 +252,17 @@ impl Source {
             bytes: data.len(),
             payload: (),
         };
+        // Only where a PES packet begins does a transport stream give a time, and only there has a packet a position. The
+        // others have one that libav made, which stands still as long as it has not learned how long a frame is.
+        if let (None, Some((begin, before)), Some(rate)) = (packet.position(), timed, rate)
+            && packet.pts().is_none_or(|pts| pts <= *begin)
+        {
+            let ticks = begin.saturating_add(rescale_ticks(*before, rate, stream.time_base));
+            (item.pts, item.dts) = (Some(ticks), Some(ticks));
+        }
+        if item.duration.is_none() {
+            item.duration = samples.and_then(time).map(|length| length.to_ticks(stream.time_base));
+        }
         if clock == Clock::Tags {
             let length = samples.and_then(time);
             (item.pts, item.dts) = (demuxed.audio_start_ticks, demuxed.audio_start_ticks);

@@ -114,6 +114,12 @@ impl Packet {
         packet.pos = -1;
     }
 
+    /// Leaves out the payload's end, from `bytes` on. What is beyond the payload is not zeroed, as the buffer may be shared.
+    pub(crate) fn truncate(&mut self, bytes: usize) {
+        let packet = self.get_mut();
+        packet.size = c_int::try_from(bytes).map_or(packet.size, |bytes| bytes.min(packet.size));
+    }
+
     pub(crate) fn data(&self) -> &[u8] {
         let packet = self.get();
         match usize::try_from(packet.size) {

@@ -31,11 +31,18 @@ codec_ids! {
     HEVC = AV_CODEC_ID_HEVC,
     AAC = AV_CODEC_ID_AAC,
     AAC_LATM = AV_CODEC_ID_AAC_LATM,
+    AC3 = AV_CODEC_ID_AC3,
+    EAC3 = AV_CODEC_ID_EAC3,
 }
 
 impl CodecId {
     pub(super) fn number(self) -> c_int {
         self.0
+    }
+
+    /// AC-3 or its enhanced form.
+    pub(crate) fn is_ac3(self) -> bool {
+        self == Self::AC3 || self == Self::EAC3
     }
 
     /// libav's name: `h264`, `aac`.

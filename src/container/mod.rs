@@ -1,5 +1,6 @@
 //! What a segment's bytes are: told from the bytes, never from a name or a content type.
 
+mod ac3;
 mod frames;
 mod id3;
 mod latm;
@@ -11,6 +12,7 @@ mod tables;
 mod ts;
 mod watch;
 
+pub(crate) use ac3::Ac3Frame;
 pub(crate) use latm::latm_frame;
 pub(crate) use mp4::{InitPrefix, box_header, init_prefix};
 pub(crate) use packed::Packed;

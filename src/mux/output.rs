@@ -8,6 +8,7 @@ use super::sink::Sink;
 use super::track::{TrackPlan, check_format};
 use crate::av::{Muxer, Packet, TrackSetup, Unstarted, Writing};
 use crate::cancel::CancelToken;
+use crate::container::Ac3Frame;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Faststart, Format};
 use crate::time::{Nanos, TimeBase};
@@ -28,8 +29,30 @@ pub(crate) struct OutputFile {
     unframe: Vec<Option<Unframe>>,
     /// Each track's extradata.
     configurations: Vec<Vec<u8>>,
+    /// Of each track in MP4 whose frames may be parts of a sample.
+    joining: Vec<Option<Joining>>,
     /// Room left for `moov`; `None` where it may stay at the end.
     reserved: Option<u64>,
+}
+
+/// A sample of E-AC-3 in MP4 is six blocks of audio (ETSI TS 102 366, F.2): libav joins frames that have fewer, and leaves
+/// what is less than a sample at the end.
+#[derive(Debug, Default)]
+struct Joining {
+    packets: u64,
+    samples: u64,
+    /// Blocks of a sample that is not complete.
+    blocks: u32,
+}
+
+impl Joining {
+    fn add(&mut self, blocks: Option<u32>) {
+        self.packets += 1;
+        self.blocks += blocks.unwrap_or(6);
+        if self.blocks >= 6 {
+            (self.blocks, self.samples) = (0, self.samples + 1);
+        }
+    }
 }
 
 /// A file that is complete.
@@ -78,7 +101,9 @@ impl OutputFile {
         let muxer = muxer.write_header().map_err(|e| name_tracks(e, format, tracks))?;
         let unframe = tracks.iter().map(|t| Unframe::new(&t.source, format)).collect::<Result<_>>()?;
         let configurations = tracks.iter().map(|t| t.parameters.extradata().to_vec()).collect();
-        Ok(Self { muxer, unframe, configurations, reserved })
+        let joins = |t: &TrackPlan| !matches!(format, Format::Ts | Format::Mkv) && t.source.codec().is_ac3();
+        let joining = tracks.iter().map(|t| joins(t).then(Joining::default)).collect();
+        Ok(Self { muxer, unframe, configurations, joining, reserved })
     }
 
     /// The time base that a track's packets must have.
@@ -92,6 +117,9 @@ impl OutputFile {
         packet.reset_for_output();
         packet.set_times(pts, dts, duration);
         packet.set_stream(track);
+        if let Some(Some(joining)) = self.joining.get_mut(track) {
+            joining.add(Ac3Frame::parse(packet.data()).map(|frame| frame.blocks));
+        }
         let Some(packet) = (match self.unframe.get_mut(track) {
             Some(Some(unframe)) => unframe.packet(packet)?,
             _ => Some(packet),
@@ -99,6 +127,11 @@ impl OutputFile {
             return Err(Error::new(ErrorKind::Media, "a packet holds nothing but a header"));
         };
         self.muxer.write(self.checked(track, packet)?)
+    }
+
+    /// By how many a track's samples are fewer than the packets that were written to it.
+    pub(crate) fn joined(&self, track: usize) -> u64 {
+        self.joining.get(track).and_then(Option::as_ref).map_or(0, |joining| joining.packets - joining.samples)
     }
 
     /// A track has one configuration, which is in the header: libav would take another one that comes with

@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 use crate::av::LogScope;
 use crate::cancel::CancelToken;
 use crate::demux::Dropped;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::mux::{Extent, Sink};
 use crate::options::{Faststart, Format, Limits, OnChange, OnDiscontinuity, Verify};
 use crate::timeline::Counts;
@@ -123,6 +123,10 @@ impl Attempt<'_> {
             if !more {
                 break;
             }
+        }
+        if merged.parts.iter().flat_map(|part| &part.tracks).all(|track| track.expected.packets == 0) {
+            return Err(Error::new(ErrorKind::Media, "no segment holds a packet of any track")
+                .with_hint("an init section alone is no media"));
         }
         let mut missing = BTreeSet::new();
         for source in &sources {

@@ -377,8 +377,9 @@ impl<'a> Writer<'a> {
                 expected: Expected {
                     kind: track.kind,
                     codec: track.parameters.codec().name(),
-                    packets: self.timeline.packets(n),
+                    packets: self.timeline.packets(n).saturating_sub(self.output.joined(n)),
                     duration: end.minus(start),
+                    delay: self.timeline.delay(n),
                 },
                 language: track.language,
                 start,

@@ -7,7 +7,7 @@ use super::audit::Audit;
 use super::tell::Teller;
 use crate::av::{MediaKind, Packet, PictureOrder, Stream};
 use crate::cancel::CancelToken;
-use crate::container::{Container, latm_frame};
+use crate::container::{Ac3Frame, Container, latm_frame};
 use crate::demux::{Demuxed, DemuxedPacket, Ending, InputDemuxer, InputSource};
 use crate::error::Result;
 use crate::mux::TrackRole;
@@ -33,6 +33,40 @@ struct Feeding {
     stream: Stream,
     /// Asked from the first picture on that comes without a time.
     order: Option<PictureOrder>,
+    /// A whole frame of it came.
+    begun: bool,
+    /// The last time of an audio stream that its transport stream gave, in ticks, and the samples since.
+    timed: Option<(i64, i64)>,
+}
+
+impl Feeding {
+    /// Whether a packet may go on. Of AC-3, which libav's muxers read once more, it must hold a frame, the first one a whole
+    /// one; what hangs on behind the frame, where a recording is damaged, is cut off.
+    fn takes(&mut self, packet: &mut Packet) -> bool {
+        if self.track.is_none() || !self.stream.parameters.codec().is_ac3() {
+            return true;
+        }
+        match Ac3Frame::whole_bytes(packet.data()) {
+            None => false,
+            Some(0) => self.begun,
+            Some(bytes) => {
+                packet.truncate(bytes);
+                self.begun = true;
+                true
+            }
+        }
+    }
+
+    /// Counts the samples since the transport stream gave a time.
+    fn count(&mut self, packet: &Packet, stamp: &Item<()>) {
+        self.timed = match (stamp.samples.map(i64::from), packet.position(), stamp.pts) {
+            (Some(samples), Some(_), Some(pts)) if stamp.wraps && !stamp.floating && stamp.tolerance.is_none() => {
+                Some((pts, samples))
+            }
+            (Some(samples), None, _) => self.timed.map(|(pts, before)| (pts, before.saturating_add(samples))),
+            _ => None,
+        };
+    }
 }
 
 /// How a session's packets are timed.
@@ -61,6 +95,8 @@ pub(super) struct Source {
     last_segment: Option<usize>,
     /// For the account of segments: times are unwrapped to the neighbourhood of this.
     reference_ticks: Option<i64>,
+    /// Packets left out because they hold no frame that a muxer could take.
+    torn: u64,
 }
 
 impl Source {
@@ -77,6 +113,7 @@ impl Source {
             clock: None,
             last_segment: None,
             reference_ticks: None,
+            torn: 0,
         }
     }
 
@@ -153,7 +190,7 @@ impl Source {
         self.feeding = streams
             .into_iter()
             .zip(tracks)
-            .map(|(stream, track)| Feeding { track: *track, stream, order: None })
+            .map(|(stream, track)| Feeding { track: *track, stream, order: None, begun: false, timed: None })
             .collect();
     }
 
@@ -184,9 +221,14 @@ impl Source {
     }
 
     /// A packet as the timeline takes it; `None` if its stream is left out.
-    pub(super) fn item(&mut self, demuxed: DemuxedPacket) -> Option<Item<Packet>> {
+    pub(super) fn item(&mut self, mut demuxed: DemuxedPacket) -> Option<Item<Packet>> {
+        if !self.feeding[demuxed.stream].takes(&mut demuxed.packet) {
+            self.torn += 1;
+            return None;
+        }
         let mut stamp = self.stamp(&demuxed)?;
         stamp.order = self.order(&demuxed);
+        self.feeding[demuxed.stream].count(&demuxed.packet, &stamp);
         let span = self.span(stamp.wraps, &demuxed);
         self.audit.packet(demuxed.segment, stamp.track, span);
         Some(stamp.with_payload(demuxed.packet))
@@ -199,7 +241,7 @@ impl Source {
             (Some(container), None) if container.is_packed_audio() => Clock::None,
             _ => Clock::Container,
         });
-        let Feeding { track, stream, .. } = &self.feeding[demuxed.stream];
+        let Feeding { track, stream, timed, .. } = &self.feeding[demuxed.stream];
         let packet = &demuxed.packet;
         let data = packet.data();
         let rate = stream.parameters.sample_rate_hz().and_then(TimeBase::per_second);
@@ -227,6 +269,17 @@ impl Source {
             bytes: data.len(),
             payload: (),
         };
+        // Only where a PES packet begins does a transport stream give a time, and only there has a packet a position. The
+        // others have one that libav made, which stands still as long as it has not learned how long a frame is.
+        if let (None, Some((begin, before)), Some(rate)) = (packet.position(), timed, rate)
+            && packet.pts().is_none_or(|pts| pts <= *begin)
+        {
+            let ticks = begin.saturating_add(rescale_ticks(*before, rate, stream.time_base));
+            (item.pts, item.dts) = (Some(ticks), Some(ticks));
+        }
+        if item.duration.is_none() {
+            item.duration = samples.and_then(time).map(|length| length.to_ticks(stream.time_base));
+        }
         if clock == Clock::Tags {
             let length = samples.and_then(time);
             (item.pts, item.dts) = (demuxed.audio_start_ticks, demuxed.audio_start_ticks);
@@ -276,9 +329,10 @@ impl Source {
     /// Packets that could not be used, for warnings.
     pub(super) fn unusable(&self) -> Vec<String> {
         let (invalid, late) = (self.demuxer.invalid_reads(), self.demuxer.late_packets());
-        let damaged = self.demuxer.damaged_packets();
+        let (damaged, torn) = (self.demuxer.damaged_packets(), self.torn);
         [
             (damaged, format!("packets left out that are no whole frames: {damaged}")),
+            (torn, format!("{torn} torn frames of audio were left out, as where a recording begins inside of one")),
             (late, format!("{late} packets were left out, of streams that nothing tells how to decode")),
             (if late > 0 { 0 } else { invalid }, format!("{invalid} places of invalid data were passed over")),
         ]

@@ -206,7 +206,7 @@ impl Looked {
     }
 
     fn finish(self, n: usize, timeline: &Timeline<Packet>, tell: &mut Teller) -> Surveyed {
-        if let Some(trouble) = self.source.unusable() {
+        for trouble in self.source.unusable() {
             tell.warn(trouble);
         }
         let segments = &self.source.segments;

@@ -326,6 +326,11 @@ impl<P> Timeline<P> {
         Some((track.start()?, track.end()?))
     }
 
+    /// The longest that a packet of a track is decoded before it is presented.
+    pub(crate) fn delay(&self, track: usize) -> Nanos {
+        self.tracks[track].delay()
+    }
+
     /// Packets of a track that went out.
     pub(crate) fn packets(&self, track: usize) -> u64 {
         self.tracks[track].packets()

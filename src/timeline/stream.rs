@@ -215,7 +215,10 @@ impl Stream {
         let distance = at.minus(next);
         // Of the segment before: an older one that comes again was listed twice, which is no overlap.
         let repeated = self.history.iter().find(|past| {
-            past.at == at && past.fingerprint == item.fingerprint && item.segment.saturating_sub(past.segment) <= 1
+            // Where the length of packets is not known, those of one segment may come with one time.
+            let comes_again = at < next || item.segment != past.segment;
+            let is_near = item.segment.saturating_sub(past.segment) <= 1;
+            past.at == at && past.fingerprint == item.fingerprint && comes_again && is_near
         });
         if let Some(past) = repeated.filter(|_| at <= last && distance > Nanos(-MAX_OVERLAP.0)) {
             // An overlap repeats a segment's end; one that begins as another began is all of it again,

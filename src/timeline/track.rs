@@ -68,6 +68,7 @@ pub(super) struct Written {
     pub(super) base: TimeBase,
     /// No timestamp may be lower.
     pub(super) floor: Option<i64>,
+    delay: i64,
     pub(super) last_dts: Option<i64>,
     pub(super) last_duration: i64,
     first_pts: Option<i64>,
@@ -93,6 +94,7 @@ impl<P> Track<P> {
         let written = Written {
             base,
             floor: (origin == Origin::Lowest).then_some(0),
+            delay: 0,
             last_dts: None,
             last_duration: 0,
             first_pts: None,
@@ -117,6 +119,11 @@ impl<P> Track<P> {
     /// Presentation time of the earliest packet; `None` before the first packet.
     pub(super) fn start(&self) -> Option<Nanos> {
         self.written.first_pts.map(|ticks| Nanos::from_ticks(ticks, self.base))
+    }
+
+    /// The longest that a packet is decoded before it is presented.
+    pub(super) fn delay(&self) -> Nanos {
+        Nanos::from_ticks(self.written.delay, self.base)
     }
 
     pub(super) fn mended(&self) -> u64 {
@@ -166,6 +173,7 @@ impl Written {
 
     pub(super) fn send<P>(&mut self, payload: P, times: Times, out: &mut VecDeque<Stamped<P>>) {
         let Times { pts, dts, duration, end } = times;
+        self.delay = self.delay.max(pts.saturating_sub(dts));
         self.last_dts = Some(dts);
         self.last_duration = duration;
         self.first_pts = Some(self.first_pts.map_or(pts, |first| first.min(pts)));

@@ -57,6 +57,7 @@ const SEGMENTS: &[Case] = &[
     case("a concat list", |f| spoil(f, |_| b"ffconcat version 1.0\nfile index0.ts\n".into()), BAD_DATA, Some(1), &[]),
     case("zeros", |f| spoil(f, |b| vec![0; b.len()]), BAD_DATA, Some(1), &["index1.ts"]),
     case("cut in half", |f| spoil(f, |b| b[..b.len() / 2].into()), BAD_DATA, Some(1), &["index1.ts"]),
+    case("an init section alone", init_alone, BAD_DATA, None, &["no segment holds a packet"]),
     case("empty", |f| spoil(f, |_| Vec::new()), BAD_DATA, Some(1), &["index1.ts"]),
     case("missing", |f| without(f, "index1.ts"), BAD_DATA, Some(1), &["index1.ts"]),
     case("half of a fragment", |f| spoil_fragment(f, |b| b[..b.len() / 2].into()), BAD_DATA, Some(1), &["index1.m4s"]),
@@ -192,6 +193,11 @@ fn spoil_in(folder: &Path, case: &str, name: &str, change: fn(&[u8]) -> Vec<u8>)
     let content = fs::read(folder.join(name)).unwrap();
     write(folder, name, change(&content));
     folder.join("index.m3u8")
+}
+
+fn init_alone(folder: &Path) -> PathBuf {
+    copy_fixture("fmp4-muxed", folder);
+    playlist(folder, &["#EXTINF:1,", "index-init.mp4"])
 }
 
 fn without(folder: &Path, name: &str) -> PathBuf {

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod boxes;
+mod broadcast;
 mod codecs;
 mod corpus;
 mod drift;

@@ -114,6 +114,16 @@ fn packets_repeated_at_a_border_are_left_out() {
 }
 
 #[test]
+fn packets_of_unknown_length_that_share_a_time_are_no_repetitions() {
+    let silent = |step| match step {
+        Step::Packet(item) => Step::Packet(Item { pts: Some(S), dts: Some(S), duration: None, fingerprint: 7, ..item }),
+        other => other,
+    };
+    let steps: Vec<Step> = segment(0, vec![audio(1, 0, 5, 48_000)]).into_iter().map(silent).collect();
+    assert_eq!(run_av(vec![steps]).counts.duplicates, 0);
+}
+
+#[test]
 fn a_length_that_is_far_too_long_is_no_jump_back() {
     let mut steps = av(0, 0, 6.0);
     for step in steps.iter_mut().step_by(7) {

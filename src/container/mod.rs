@@ -103,7 +103,18 @@ pub(crate) fn sniff(head: &[u8]) -> Result<Sniffed, &'static str> {
     if let Some(container) = audio_container(audio) {
         return packed(container, 0);
     }
-    if !is_picture(head)
+    // What a person could read, and what is something else by its first bytes, hides nothing.
+    let (what, inside) = (what_else(head), ts_inside(head));
+    let ts = |inside: TsInside, is_junk| {
+        let container = Container::MpegTs { packet_bytes: inside.packet_bytes };
+        Ok(Sniffed { container, skip: inside.skip, continued: 0, is_junk, audio_start_ticks: None })
+    };
+    match inside {
+        Some(inside) if what == PICTURE => return ts(inside, false),
+        Some(inside) if what == UNKNOWN && inside.goes_on => return ts(inside, true),
+        _ => {}
+    }
+    if what != PICTURE
         && let Some((container, continued)) = [Container::Adts, Container::Mp3, Container::Ac3, Container::Eac3]
             .into_iter()
             .find_map(|container| Some((container, packed::begins_inside(container, audio)?)))
@@ -111,20 +122,21 @@ pub(crate) fn sniff(head: &[u8]) -> Result<Sniffed, &'static str> {
         // Frames of both kinds look alike but for a number.
         return packed(audio_container(&audio[continued..]).unwrap_or(container), continued);
     }
-    // What a person could read, and what is something else by its first bytes, hides nothing.
-    match (what_else(head), ts_inside(head)) {
-        (PICTURE, Some((skip, packet_bytes))) => plain(Container::MpegTs { packet_bytes }, skip),
-        (UNKNOWN, Some((skip, packet_bytes))) => {
-            let container = Container::MpegTs { packet_bytes };
-            Ok(Sniffed { container, skip, continued: 0, is_junk: true, audio_start_ticks: None })
-        }
-        (what, _) => Err(what),
-    }
+    inside.filter(|_| what == UNKNOWN).map_or(Err(what), |inside| ts(inside, true))
+}
+
+/// TS packets behind other bytes.
+#[derive(Debug, Clone, Copy)]
+struct TsInside {
+    skip: usize,
+    packet_bytes: usize,
+    /// They do not end before the bytes at hand do.
+    goes_on: bool,
 }
 
 /// Where TS packets begin behind other bytes, and their size. These bytes may hold what looks like packets: of several
 /// runs the one that goes on to the end counts, and then the longest.
-fn ts_inside(head: &[u8]) -> Option<(usize, usize)> {
+fn ts_inside(head: &[u8]) -> Option<TsInside> {
     let mut best: Option<((bool, usize), usize, usize)> = None;
     for (size, lead) in TS_LAYOUTS {
         for sync in memchr::memchr_iter(TS_SYNC, head).filter(|sync| *sync >= lead) {
@@ -139,7 +151,7 @@ fn ts_inside(head: &[u8]) -> Option<(usize, usize)> {
             }
         }
     }
-    best.map(|(_, skip, size)| (skip, size))
+    best.map(|((goes_on, _), skip, packet_bytes)| TsInside { skip, packet_bytes, goes_on })
 }
 
 /// Bytes of the ID3 tags at a segment's start, where they are more than is at hand and [`sniff`] needs what follows.

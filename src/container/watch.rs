@@ -85,8 +85,9 @@ impl Watch {
                         }
                         match found {
                             Some(h) if h.size > 0 => *remaining = h.size - wanted as u64,
-                            Some(_) => *endless = true,
-                            None => *broken = true,
+                            // Only the last box may leave its size open, and media is what writers do that for.
+                            Some(h) if &h.kind == b"mdat" => *endless = true,
+                            Some(_) | None => *broken = true,
                         }
                         header.clear();
                     }
@@ -109,6 +110,11 @@ impl Watch {
             Self::Packed(packed) => packed.structure(),
             _ => Structure::Whole,
         }
+    }
+
+    /// Its last box goes on to the end of the file, whatever follows.
+    pub(crate) fn is_endless(&self) -> bool {
+        matches!(self, Self::Mp4 { endless: true, .. })
     }
 
     /// The end came after a fragment's list of samples and before the samples.

@@ -464,8 +464,9 @@ impl Feed {
             }
             None => packed.map_or_else(|| open.watch.finish(), Packed::structure),
         };
-        // Behind a broken box libav would take the next segments for its inside: they get a context of their own.
-        if open.container == Container::Mp4 && structure != Structure::Whole {
+        // Behind a broken box, or one without an end, libav would take the next segments for its inside: they get a
+        // context of their own.
+        if open.container == Container::Mp4 && (structure != Structure::Whole || open.watch.is_endless()) {
             self.last = Some(open.segment);
         }
         let ending = Ending::Read { structure, init_only: open.prefix == InitPrefix::Only };

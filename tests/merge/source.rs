@@ -164,5 +164,11 @@ fn media(mut data: Vec<u8>) -> Vec<u8> {
         let size = data[6..10].iter().fold(0, |size, byte| size << 7 | usize::from(*byte));
         data.drain(..size + 10);
     }
+    // A frame that describes the others is taken for sound where a segment before it was joined to it.
+    if data.starts_with(&[0xff, 0xfb]) && data.get(21..25) == Some(b"Info") {
+        let sync = |at: &usize| data[*at..].starts_with(&data[..2]);
+        let next = (25..data.len() - 2).find(sync).expect("a frame of sound");
+        data.drain(..next);
+    }
     data
 }

@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn a_head_tells_blocks_and_bytes() {
-        let cases: [(&str, &[u8], Option<(u32, usize)>); 11] = [
+        type Case<'a> = (&'a str, &'a [u8], Option<(u32, usize)>);
+        let cases: [Case; 11] = [
             ("AC-3, 48 kHz", &[0x0b, 0x77, 0x12, 0x34, 0x1e, 0x40], Some((6, 1792))),
             ("AC-3, 44.1 kHz, padded", &[0x0b, 0x77, 0x12, 0x34, 0x4d, 0x40], Some((6, 418))),
             ("AC-3 of no sample rate", &[0x0b, 0x77, 0x12, 0x34, 0xde, 0x40], None),

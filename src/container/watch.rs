@@ -180,4 +180,14 @@ mod tests {
         assert_eq!(structure(Container::Adts, &bytes, 4), Structure::Whole);
         assert_eq!(structure(Container::Adts, &bytes[..bytes.len() - 1], 4), Structure::Cut { missing_bytes: 1 });
     }
+
+    #[test]
+    fn only_media_may_leave_its_size_open() {
+        let mut watch = Watch::new(Container::Mp4);
+        watch.feed(b"\0\0\0\x08free\0\0\0\0mdat whatever follows");
+        assert_eq!((watch.finish(), watch.is_endless()), (Structure::Whole, true));
+        let mut watch = Watch::new(Container::Mp4);
+        watch.feed(b"\0\0\0\x08free\0\0\0\0trun whatever follows");
+        assert_eq!((watch.finish(), watch.is_endless()), (Structure::Broken, false));
+    }
 }

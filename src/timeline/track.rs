@@ -16,6 +16,8 @@ pub(super) struct Mapped<P> {
     pub(super) pts: Option<i64>,
     pub(super) dts: Option<i64>,
     pub(super) duration: Option<i64>,
+    /// The container tells no durations: it is by what the codec says of its rate.
+    pub(super) guessed_duration: bool,
     /// Samples that the packet decodes to, where the input's clock is coarser than the sample rate.
     pub(super) samples: Option<u32>,
     /// How far the first timestamp of a segment may be off the count of samples.
@@ -38,6 +40,7 @@ impl<P> Mapped<P> {
             pts: item.pts.map(map),
             dts: item.dts.map(map),
             duration: item.duration.map(|ticks| rescale_ticks(ticks, item.base, base).clamp(0, BOUND_TICKS)),
+            guessed_duration: item.wraps,
             samples: item.samples,
             tolerance: item.tolerance,
             presented: item.presented_at().map(|at| at.plus(offset)),

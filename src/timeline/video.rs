@@ -129,12 +129,12 @@ impl<P> Reordering<P> {
             self.step = Some(next);
         }
         // What the codec says of its rate may be wrong; where the pictures are even they tell better when one ends.
-        let longest = self.steady_step.unwrap_or(i64::MAX);
-        let duration = item.duration.filter(|ticks| *ticks > 0).or(next).map(|ticks| ticks.min(longest));
+        let even = self.steady_step.filter(|_| item.guessed_duration);
+        let duration = even.or(item.duration.filter(|ticks| *ticks > 0)).or(next);
         let duration = duration.unwrap_or(written.last_duration.max(step));
         let presented = item.presented.filter(|_| item.pts.or(item.dts) == Some(pts));
         let presented = presented.unwrap_or_else(|| Nanos::from_ticks(pts, written.base));
-        let length = item.length.filter(|_| item.duration.is_some_and(|ticks| ticks <= longest));
+        let length = item.length.filter(|_| even.is_none());
         let length = length.unwrap_or_else(|| Nanos::from_ticks(duration, written.base));
         written.send(item.payload, Times { pts, dts, duration, end: presented.plus(length) }, out);
     }

@@ -11,7 +11,7 @@ use crate::sandbox::{Sandbox, fixture, names};
 
 /// Cases whose decoded media has a seam on purpose: a part of the media is missing, or comes again where its sound
 /// is longer than its pictures.
-const SEAMS: [&str; 2] = ["gap", "listed-twice"];
+pub(crate) const SEAMS: [&str; 2] = ["gap", "listed-twice"];
 
 /// The names of all cases of fixtures/, in order.
 pub(crate) fn cases() -> Vec<String> {

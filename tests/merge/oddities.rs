@@ -119,7 +119,8 @@ fn a_segment_of_tables_alone_is_missing_and_costs_nothing_of_the_others() {
 /// Where segments are that are not there: the list, and how long each track is with their time kept.
 #[test]
 fn missing_segments_leave_their_time_and_a_line_in_the_report() {
-    let cases: [(&str, &[&str], &[u64], &[u64], f64); 9] = [
+    type Case<'a> = (&'a str, &'a [&'a str], &'a [u64], &'a [u64], f64);
+    let cases: [Case; 9] = [
         ("ts-h264-aac", &["index0.ts"], &[0], &[50, 97], 2.07),
         ("ts-h264-aac", &["index1.ts"], &[1], &[50, 96], 3.03),
         ("ts-h264-aac", &["index2.ts"], &[2], &[50, 91], 2.02),

@@ -181,18 +181,3 @@ fn a_picture_that_no_player_could_decode_is_refused() {
     assert!(report(&output)["error"]["message"].as_str().unwrap().contains("decode"));
     assert_eq!(sandbox.outputs(), [""; 0]);
 }
-
-#[test]
-fn media_whose_last_box_leaves_its_size_open_ends_with_its_segment() {
-    let sandbox = Sandbox::new();
-    copy_fixture("fmp4-muxed", &sandbox.input());
-    let path = sandbox.input().join("index1.m4s");
-    let mut segment = fs::read(&path).unwrap();
-    let mdat = segment.windows(4).position(|w| w == b"mdat").expect("an mdat box");
-    segment[mdat - 4..mdat].fill(0);
-    fs::write(&path, segment).unwrap();
-    let report = sandbox.merge(sandbox.input().join("index.m3u8"), "out.mp4", &[]);
-    let plain = sandbox.merge(fixture("fmp4-muxed").join("index.m3u8"), "plain.mp4", &[]);
-    assert_eq!(packets(&report), packets(&plain));
-    faultless(&sandbox.output("out.mp4"));
-}

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use super::sink::ReadBack;
-use crate::av::{Demuxer, DemuxerKind, MediaKind, Probing};
+use crate::av::{Demuxer, DemuxerKind, LogScope, MediaKind, Probing};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Format;
@@ -33,6 +33,7 @@ struct Found {
 
 /// Checks a file; gives back what is odd but no fault, one line each.
 pub(crate) fn verify(file: &File, format: Format, expected: &[Expected], cancel: &CancelToken) -> Result<Vec<String>> {
+    let _log = LogScope::enter();
     let mismatch = |what: String| Err(Error::new(ErrorKind::Internal, format!("the output does not verify: {what}")));
     let reader = ReadBack::new(file)?;
     let size = reader.size_bytes();

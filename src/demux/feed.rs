@@ -12,15 +12,12 @@ use crate::container::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{Fetcher, SegmentBytes};
 use crate::options::OnGap;
-use crate::playlist::{InitSection, Segment};
-use crate::time::Nanos;
+use crate::playlist::{InitSection, Segment, may_be_empty};
 
 /// libav keeps an index of all fragments that a context read: each context reads so many segments at most.
 const MP4_SESSION_SEGMENTS: usize = 300;
 /// Scrambled packets of a segment from which on they are no damage.
 const SCRAMBLED_PACKETS: u64 = 8;
-/// A segment that is announced to be no longer may be empty.
-const NOTHING: Nanos = Nanos::from_ms(50);
 
 /// Tags before packed audio, with pictures as they may be, may take so many bytes.
 const TAG_BYTES: usize = 16 << 20;
@@ -317,7 +314,7 @@ impl Feed {
         while let Some(tags) = longer_tags(bytes.head()).filter(|tags| *tags <= TAG_BYTES)
             && bytes.lengthen_head(tags + SNIFF_BYTES)?
         {}
-        if bytes.head().is_empty() && segment.duration.is_some_and(|duration| duration <= NOTHING) {
+        if bytes.head().is_empty() && may_be_empty(segment.duration) {
             return Ok(None);
         }
         if sniff(bytes.head()) == Err(PICTURE) {

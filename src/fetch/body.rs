@@ -8,6 +8,7 @@ use crate::container::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{Body, Fetched, Whole, decode};
+use crate::playlist::may_be_empty;
 use crate::time::Nanos;
 use crate::workspace::{Store, Stored, Storing};
 
@@ -87,6 +88,7 @@ impl<'a> FileBody<'a> {
     /// What came is no media: a page that tells of an error, an empty body.
     fn judge_content(&self) -> Result<()> {
         let what = match sniff(&self.head) {
+            Err(_) if self.head.is_empty() && may_be_empty(self.wanted.duration) => return Ok(()),
             Err(what) if self.head.is_empty() => what,
             // What stands behind tags, and pictures in them, is looked at when it is opened.
             Err(_) if self.head.len() == SNIFF_BYTES && longer_tags(&self.head).is_some() => return Ok(()),

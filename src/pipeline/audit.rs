@@ -8,15 +8,13 @@ use crate::container::Structure;
 use crate::demux::{Ending, SegmentEnd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnGap;
-use crate::playlist::Segment;
+use crate::playlist::{Segment, may_be_empty};
 use crate::time::Nanos;
 
 /// Media may be so much shorter than announced before anything is made of it.
 const SHORT: Nanos = Nanos::from_ms(300);
 /// The same where the end of a segment's last packets is missing.
 const SHORT_AND_OPEN: Nanos = Nanos::from_ms(100);
-/// A segment that is announced to be no longer may hold nothing.
-const NOTHING: Nanos = Nanos::from_ms(50);
 /// A hole behind a segment, from which on it counts.
 const HOLE: Nanos = Nanos::from_ms(150);
 /// Packets that a segment holds at least for its length to say anything: a slide show has holes everywhere.
@@ -158,7 +156,7 @@ impl Audit {
             None => return Err(Error::new(ErrorKind::Internal, "it was never read")),
         };
         let is_empty = met.packets == 0 && !init_only;
-        let as_announced = segment.duration.is_some_and(|duration| duration <= NOTHING);
+        let as_announced = may_be_empty(segment.duration);
         let fault = if is_empty && !as_announced {
             Some("it holds no packet of any track".to_owned())
         } else {

@@ -62,6 +62,12 @@ impl KeyMethod {
     }
 }
 
+/// Whether a segment of this EXTINF may hold nothing: some packagers list empty ones.
+pub(crate) fn may_be_empty(duration: Option<Nanos>) -> bool {
+    const NEXT_TO_NOTHING: Nanos = Nanos::from_ms(50);
+    duration.is_some_and(|duration| duration <= NEXT_TO_NOTHING)
+}
+
 /// An EXT-X-MAP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct InitSection {

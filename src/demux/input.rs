@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::config::Verdict;
-use super::feed::{Ending, Feed, SegmentEnd};
+use super::ending::{Ending, SegmentEnd};
+use super::feed::Feed;
 use super::streams::{Dropped, InputRole, select};
 use super::taken::Taken;
 use crate::av::{Demuxer, DemuxerKind, MediaKind, Packet, Probing, Stream};

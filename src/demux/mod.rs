@@ -5,12 +5,14 @@
 //! section. It ends where a segment needs another context; the next begins there.
 
 mod config;
+mod ending;
 mod feed;
 mod input;
+mod open;
 mod seekable;
 mod streams;
 mod taken;
 
-pub(crate) use feed::{Ending, SegmentEnd};
+pub(crate) use ending::{Ending, SegmentEnd};
 pub(crate) use input::{Demuxed, DemuxedPacket, InputDemuxer, InputSource};
 pub(crate) use streams::{Dropped, InputRole};

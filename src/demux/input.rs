@@ -189,7 +189,9 @@ impl InputDemuxer {
 
     /// libav cannot make anything of a segment: that is the job's error, or the segment's loss.
     fn give_up(&mut self, mut demuxer: Demuxer<Feed>, error: Error) -> Result<()> {
-        let reached = self.taken.iter().filter_map(|t| t.mark).max().unwrap_or(0);
+        let reached = self.taken.iter().map(|t| t.mark.unwrap_or(0));
+        // It is most likely the stream that is behind which libav had to read for; to be sure of all that follows.
+        let reached = if self.on_gap == OnGap::Skip { reached.min() } else { reached.max() }.unwrap_or(0);
         let segment =
             demuxer.reader().and_then(|feed| feed.marks.get(reached)).map_or(self.first_segment, |m| m.segment);
         if self.on_gap == OnGap::Skip {
@@ -285,7 +287,7 @@ impl InputDemuxer {
     fn end_session(&mut self, demuxer: Demuxer<Feed>) {
         self.invalid_reads += demuxer.invalid_reads();
         self.release(usize::MAX);
-        let unread = self.first_unread(&demuxer);
+        let unread = self.unread(&demuxer);
         let reached = self.taken.iter().filter_map(|t| t.mark).max().unwrap_or(0);
         if let Some(mut feed) = demuxer.into_reader() {
             let segment_at = |mark: usize| feed.marks.get(mark).map_or(self.first_segment, |mark| mark.segment);
@@ -293,9 +295,13 @@ impl InputDemuxer {
             let unsound = feed.unsound();
             // libav gave up inside damaged data: what follows the segment that it came to is not lost for that.
             let given_up = || (!feed.is_exhausted()).then(|| unsound.unwrap_or_else(|| segment_at(reached)));
-            // Behind a size that is wrong, positions are wrong too; where a segment was only cut, they say where it is.
-            let listed = |(position, reached)| segment_at(if unsound.is_some() { mark_of(position) } else { reached });
-            let damaged = unread.map(listed).or_else(given_up);
+            // Where a segment was only cut, positions say where. Behind a size or a time that is wrong they are wrong too: what
+            // a stream came to is right, and what it lacks begins with the next at the latest.
+            let listed = |(position, reached): &(u64, usize)| {
+                let at = mark_of(*position);
+                if unsound.is_some() && at <= reached + 1 { at } else { *reached }
+            };
+            let damaged = unread.iter().map(listed).min().map(segment_at).or_else(given_up);
             match damaged {
                 Some(segment) => {
                     self.taken.iter_mut().for_each(|t| t.repeated = t.given_since(segment + 1));
@@ -312,15 +318,15 @@ impl InputDemuxer {
         }
     }
 
-    /// Where the first sample would stand that fragments listed and libav did not give, and the mark that its stream
-    /// came to.
-    fn first_unread(&self, demuxer: &Demuxer<Feed>) -> Option<(u64, usize)> {
+    /// For each stream of which fragments listed more samples than libav gave: where the first of them would stand, and
+    /// the mark that the stream came to.
+    fn unread(&self, demuxer: &Demuxer<Feed>) -> Vec<(u64, usize)> {
         let streams = self.stream_map.iter().enumerate().filter_map(|(index, stream)| Some((index, (*stream)?)));
         let unread = |(index, stream): (usize, usize)| {
             let taken = &self.taken[stream];
             demuxer.index(index).ok()?.nth(taken.read).map(|entry| (entry.position, taken.mark.unwrap_or(0)))
         };
-        streams.filter_map(unread).min()
+        streams.filter_map(unread).collect()
     }
 
     /// An error that costs a segment, and not the job.
@@ -342,7 +348,7 @@ impl InputDemuxer {
     fn abandon_session(&mut self, demuxer: Demuxer<Feed>, segment: usize) {
         self.invalid_reads += demuxer.invalid_reads();
         self.release(segment + 1);
-        self.taken.clear();
+        self.taken.iter_mut().for_each(|t| t.repeated = t.given_since(segment + 1));
         if let Some(mut feed) = demuxer.into_reader() {
             self.go_behind(&mut feed, segment);
             self.state = State::Between(Box::new(feed));

@@ -75,6 +75,8 @@ pub(crate) struct IndexEntry {
 /// A stream of an input.
 pub(crate) struct Stream {
     pub(crate) index: usize,
+    /// The container's own number: `track_ID` in MP4, PID in TS.
+    pub(crate) id: u32,
     pub(crate) parameters: Parameters,
     pub(crate) time_base: TimeBase,
     /// By the container; `None` if it does not say.
@@ -111,6 +113,8 @@ pub(crate) struct Demuxer<R: Reader> {
     /// What the interrupt callback looks at; boxed so that its address stays.
     _cancel: Box<CancelToken>,
     invalid_reads: u64,
+    /// The stream that is to come unparsed, until its first packet came.
+    unparsed: Option<usize>,
 }
 
 // SAFETY: the context and everything it points to is exclusively owned and tied to no thread; the reader is `Send`.
@@ -131,7 +135,7 @@ impl<R: Reader> Demuxer<R> {
         let cancel = Box::new(cancel.clone());
         // SAFETY: takes nothing.
         let context = unsafe { ffi::avformat_alloc_context() };
-        let mut this = Self { context, io: Some(io), _cancel: cancel, invalid_reads: 0 };
+        let mut this = Self { context, io: Some(io), _cancel: cancel, invalid_reads: 0, unparsed: None };
         let opened = this.open_context(kind, probing);
         // What the reader met is the truth, whatever libav made of it.
         match this.io.as_mut().map_or(Ok(()), Avio::check).and(opened) {
@@ -223,6 +227,7 @@ impl<R: Reader> Demuxer<R> {
             let time_base = TimeBase::new(s.time_base.num, s.time_base.den).unwrap_or(TimeBase::MPEG);
             Ok(Stream {
                 index,
+                id: s.id.cast_unsigned(),
                 parameters: Parameters::of_stream(stream)?,
                 time_base,
                 duration: (s.duration > 0).then(|| Nanos::from_ticks(s.duration, time_base)),
@@ -264,6 +269,35 @@ impl<R: Reader> Demuxer<R> {
         }
     }
 
+    /// Gives the streams what an earlier context found out of them, and lets one, of H.264, come as the container has
+    /// it, not searched for the borders of pictures: out of TS each packet is a PES packet then, or a piece of one.
+    /// Before the first read. False if the streams are not the same ones.
+    pub(crate) fn adopt(&mut self, known: &[Stream], unparsed: usize) -> Result<bool> {
+        if self.stream_count() != known.len() {
+            return Ok(false);
+        }
+        for stream in known {
+            let to = self.av_stream(stream.index)?;
+            // SAFETY: the stream belongs to the open context, and both sets of parameters are valid.
+            unsafe {
+                if (*to).id.cast_unsigned() != stream.id {
+                    return Ok(false);
+                }
+                let code = ffi::avcodec_parameters_copy((*to).codecpar, stream.parameters.as_ptr());
+                if code < 0 {
+                    return Err(from_code("cannot set up a stream", code));
+                }
+                // With its first packet libav looks for the codec's parser, once; this one has none
+                // (libavformat/demux.c, read_frame_internal).
+                if stream.index == unparsed {
+                    (*(*to).codecpar).codec_id = ffi::AVCodecID::AV_CODEC_ID_BIN_DATA;
+                }
+            }
+        }
+        self.unparsed = Some(unparsed);
+        Ok(true)
+    }
+
     /// Lets the demuxer drop a stream's data unassembled.
     pub(crate) fn discard(&mut self, index: usize) -> Result<()> {
         let stream = self.av_stream(index)?;
@@ -283,7 +317,17 @@ impl<R: Reader> Demuxer<R> {
             // A reader's error may come out as the end of the file, or cut a packet short: ours is the truth.
             self.io.as_mut().map_or(Ok(()), Avio::check)?;
             match code {
-                0.. => return Ok(Some(packet)),
+                0.. => {
+                    if self.unparsed == Some(packet.stream()) {
+                        self.unparsed = None;
+                        let stream = self.av_stream(packet.stream())?;
+                        // Times that are missing or contradict each other shall stay so: libav mends them for all codecs
+                        // but a few, of which this one is not asked for more (libavformat/demux.c, compute_pkt_fields).
+                        // SAFETY: the stream belongs to the open context.
+                        unsafe { (*(*stream).codecpar).codec_id = ffi::AVCodecID::AV_CODEC_ID_HEVC };
+                    }
+                    return Ok(Some(packet));
+                }
                 EOF => return Ok(None),
                 ffi::AVERROR_INVALIDDATA if in_a_row < INVALID_IN_A_ROW => {
                     in_a_row += 1;

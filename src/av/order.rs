@@ -10,6 +10,15 @@ use super::packet::Packet;
 use super::params::{CodecId, Parameters};
 use crate::error::Result;
 
+/// A picture, by its own headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Picture {
+    /// Decoding can begin with it.
+    pub(crate) key: bool,
+    /// How many fields longer than one it is shown.
+    pub(crate) repeated_fields: i32,
+}
+
 /// Reads picture order counts (ITU-T H.264, 8.2.1; H.265, 8.3.1), with libav's parser of the codec.
 pub(crate) struct PictureOrder {
     parser: *mut ffi::AVCodecParserContext,
@@ -50,6 +59,23 @@ impl PictureOrder {
     /// The picture order count of a packet that holds one picture whole, counted from the last picture that begins
     /// the count anew; `None` if it does not tell. To be called for each packet of the stream, in order.
     pub(crate) fn count(&mut self, packet: &Packet) -> Option<i64> {
+        self.parse(packet)?;
+        // SAFETY: not null since `new`.
+        let count = unsafe { (*self.parser).output_picture_number };
+        (count != c_int::MIN).then_some(i64::from(count))
+    }
+
+    /// What libav's own demuxing would find out of such a packet. To be called for each packet of the stream, in order.
+    pub(crate) fn picture(&mut self, packet: &Packet) -> Option<Picture> {
+        self.parse(packet)?;
+        // SAFETY: not null since `new`.
+        let parser = unsafe { &*self.parser };
+        let intra = parser.pict_type == ffi::AVPictureType::AV_PICTURE_TYPE_I as c_int;
+        let key = parser.key_frame == 1 || (parser.key_frame == -1 && intra);
+        Some(Picture { key, repeated_fields: parser.repeat_pict })
+    }
+
+    fn parse(&mut self, packet: &Packet) -> Option<()> {
         let (data, size) = (packet.data().as_ptr(), c_int::try_from(packet.data().len()).ok()?);
         let (mut out, mut out_size) = (null_mut(), 0);
         // SAFETY: parser and context are not null since `new`; a packet's data has the padding that parsers read into,
@@ -67,9 +93,8 @@ impl PictureOrder {
                 ffi::AV_NOPTS_VALUE,
                 -1,
             );
-            let count = (*self.parser).output_picture_number;
-            (count != c_int::MIN).then_some(i64::from(count))
         }
+        Some(())
     }
 }
 

@@ -103,6 +103,13 @@ impl Packet {
         u64::try_from(self.get().pos).ok()
     }
 
+    /// Sets what is known of the packet beside its times.
+    pub(crate) fn describe(&mut self, key: bool, duration: Option<i64>) {
+        let packet = self.get_mut();
+        packet.flags = if key { packet.flags | KEY } else { packet.flags & !KEY };
+        packet.duration = duration.unwrap_or(0);
+    }
+
     pub(crate) fn is_key(&self) -> bool {
         self.get().flags & KEY != 0
     }

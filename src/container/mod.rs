@@ -1,11 +1,13 @@
 //! What a segment's bytes are: told from the bytes, never from a name or a content type.
 
 mod ac3;
+mod fragment;
 mod frames;
 mod id3;
 mod latm;
 mod mp4;
 mod packed;
+mod picture;
 mod psi;
 mod span;
 mod tables;
@@ -13,9 +15,11 @@ mod ts;
 mod watch;
 
 pub(crate) use ac3::Ac3Frame;
+pub(crate) use fragment::Listed;
 pub(crate) use latm::latm_frame;
 pub(crate) use mp4::{InitPrefix, box_header, init_prefix};
 pub(crate) use packed::Packed;
+pub(crate) use picture::whole_picture;
 pub(crate) use span::Span;
 pub(crate) use tables::Tables;
 pub(crate) use ts::{TsPackets, goes_on};

@@ -3,8 +3,12 @@
 //! A segment that was cut short often looks like good media up to the cut. What gives it away is
 //! what the container promised and did not keep.
 
+use super::fragment::{Listed, listed};
 use super::mp4::box_header;
 use super::{Container, Packed, TS_SYNC};
+
+/// A fragment's list that is longer is not looked into.
+const MOOF_BYTES: u64 = 16 << 20;
 
 /// How a segment's structure ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +42,10 @@ pub(crate) enum Watch {
         broken: bool,
         /// A `moof` was met whose `mdat` was not.
         awaits_media: bool,
+        /// The body of the `moof` at hand, as far as it was met.
+        moof: Option<Vec<u8>>,
+        /// What whole ones listed, since it was asked for last.
+        listed: Vec<Listed>,
     },
     Packed(Packed),
 }
@@ -53,6 +61,8 @@ impl Watch {
                 endless: false,
                 broken: false,
                 awaits_media: false,
+                moof: None,
+                listed: Vec::new(),
             },
             Container::Adts | Container::Mp3 | Container::Ac3 | Container::Eac3 => Self::Packed(Packed::new(container)),
         }
@@ -68,9 +78,17 @@ impl Watch {
                     bytes.iter().skip(first).step_by(*packet_bytes).filter(|b| **b != TS_SYNC).count() as u64;
                 *offset = (*offset + bytes.len()) % *packet_bytes;
             }
-            Self::Mp4 { remaining, header, endless, broken, awaits_media } => {
+            Self::Mp4 { remaining, header, endless, broken, awaits_media, moof, listed: found_listed } => {
                 while !bytes.is_empty() && !*endless && !*broken {
-                    bytes = skip(bytes, remaining);
+                    let of_box;
+                    (of_box, bytes) = split(bytes, remaining);
+                    if let Some(body) = moof.as_mut() {
+                        body.extend_from_slice(of_box);
+                        if *remaining == 0 {
+                            found_listed.extend(listed(body));
+                            *moof = None;
+                        }
+                    }
                     let Some((first, rest)) = bytes.split_first() else { break };
                     header.push(*first);
                     bytes = rest;
@@ -84,7 +102,10 @@ impl Watch {
                             _ => {}
                         }
                         match found {
-                            Some(h) if h.size > 0 => *remaining = h.size - wanted as u64,
+                            Some(h) if h.size > 0 => {
+                                *remaining = h.size - wanted as u64;
+                                *moof = (&h.kind == b"moof" && h.size <= MOOF_BYTES).then(Vec::new);
+                            }
                             // Only the last box may leave its size open, and media is what writers do that for.
                             Some(h) if &h.kind == b"mdat" => *endless = true,
                             Some(_) | None => *broken = true,
@@ -112,6 +133,14 @@ impl Watch {
         }
     }
 
+    /// What fragments listed since the last call.
+    pub(crate) fn take_listed(&mut self) -> Vec<Listed> {
+        match self {
+            Self::Mp4 { listed, .. } => std::mem::take(listed),
+            _ => Vec::new(),
+        }
+    }
+
     /// Its last box goes on to the end of the file, whatever follows.
     pub(crate) fn is_endless(&self) -> bool {
         matches!(self, Self::Mp4 { endless: true, .. })
@@ -123,11 +152,11 @@ impl Watch {
     }
 }
 
-/// Drops what belongs to the box at hand.
-fn skip<'a>(bytes: &'a [u8], remaining: &mut u64) -> &'a [u8] {
+/// What belongs to the box at hand, and what follows.
+fn split<'a>(bytes: &'a [u8], remaining: &mut u64) -> (&'a [u8], &'a [u8]) {
     let n = usize::try_from(*remaining).unwrap_or(usize::MAX).min(bytes.len());
     *remaining -= n as u64;
-    &bytes[n..]
+    bytes.split_at(n)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::ending::{Ending, SegmentEnd};
+use super::fragments::Fragments;
 use super::open::{Open, goes_on_in, scrambled};
 use super::seekable::Seekable;
 use crate::av::{Packet, Reader};
@@ -60,6 +61,8 @@ pub(crate) struct Feed {
     /// The segment that the session may read last; `None`: as many as belong to it.
     last: Option<usize>,
     cut: Option<Cut>,
+    /// The one before it.
+    cut_before: Option<Cut>,
     /// Bytes that it left out of the session.
     cut_bytes: u64,
     open: Option<Open>,
@@ -71,6 +74,8 @@ pub(crate) struct Feed {
     seekable: Option<Seekable>,
     offset: u64,
     pub(super) marks: Vec<Mark>,
+    /// What the session's fragments listed.
+    pub(super) fragments: Fragments,
     ends: Vec<SegmentEnd>,
     /// Follows the session's packets where it is TS.
     packets: Option<TsPackets>,
@@ -89,6 +94,7 @@ impl Feed {
             next: 0,
             last: None,
             cut: None,
+            cut_before: None,
             cut_bytes: 0,
             open: None,
             reading: false,
@@ -97,6 +103,7 @@ impl Feed {
             seekable: None,
             offset: 0,
             marks: Vec::new(),
+            fragments: Fragments::default(),
             ends: Vec::new(),
             packets: None,
             carry: Vec::new(),
@@ -112,15 +119,17 @@ impl Feed {
         !self.ends.is_empty()
     }
 
-    /// The segment whose end a packet reaches beyond, if it does: fragments hold their packets whole
-    /// (ISO/IEC 14496-12, 8.8.8), so its sizes are wrong.
-    pub(super) fn overrun(&self, packet: &Packet) -> Option<usize> {
+    /// The segment that lists a packet and does not hold it, if that is so: fragments hold theirs whole
+    /// (ISO/IEC 14496-12, 8.8.8), so its sizes or offsets are wrong. `number`: of the packets of its track.
+    pub(super) fn astray(&self, packet: &Packet, track: u32, number: u64) -> Option<usize> {
         let session = self.session.as_ref().filter(|s| s.container == Container::Mp4 && self.seekable.is_none())?;
         let start = packet.position()?.max(session.init.len() as u64);
-        let n = self.marks.partition_point(|mark| mark.offset <= start);
-        let end = self.marks.get(n).map_or(self.offset, |next| next.offset);
-        (start + packet.data().len() as u64 > end)
-            .then(|| self.marks.get(n.saturating_sub(1)).map(|mark| mark.segment))?
+        let next = self.marks.partition_point(|mark| mark.offset <= start);
+        let at = next.saturating_sub(1);
+        let end = self.marks.get(next).map_or(self.offset, |next| next.offset);
+        let listed_by = self.fragments.mark_of(track, number).filter(|mark| *mark < at);
+        let overruns = start + packet.data().len() as u64 > end;
+        listed_by.or(overruns.then_some(at)).and_then(|mark| self.marks.get(mark)).map(|mark| mark.segment)
     }
 
     /// Lets the session end with this segment.
@@ -150,8 +159,19 @@ impl Feed {
         let left_out = if mark == 0 { self.cut_bytes } else { 0 };
         let at = position.saturating_sub(self.marks[mark].offset) + left_out;
         let before = self.cut.filter(|cut| cut.segment == segment && mark == 0).map_or(0, |cut| cut.at);
-        self.cut = Some(Cut { segment, at: at - at % packet_bytes });
+        self.cut_before = self.cut.replace(Cut { segment, at: at - at % packet_bytes });
         at > before
+    }
+
+    /// Takes back the last cut.
+    pub(super) fn uncut(&mut self) {
+        self.cut = self.cut_before.take();
+    }
+
+    /// The segment that a byte of the session belongs to.
+    pub(super) fn segment_at(&self, position: u64) -> usize {
+        let mark = self.marks.partition_point(|mark| mark.offset <= position).saturating_sub(1);
+        self.marks.get(mark).map_or(self.next, |mark| mark.segment)
     }
 
     /// Goes to a segment: the next session begins with it, or inside it.
@@ -191,6 +211,7 @@ impl Feed {
             }
         }
         (self.offset, self.marks, self.carry, self.cut_bytes) = (0, Vec::new(), Vec::new(), 0);
+        self.fragments = Fragments::default();
         self.packets = match container {
             Container::MpegTs { packet_bytes } => Some(TsPackets::new(packet_bytes)),
             _ => None,
@@ -387,6 +408,9 @@ impl Feed {
         let (Some(packets), Container::MpegTs { packet_bytes }) = (&mut self.packets, open.container) else {
             let n = open.bytes.read(buffer)?;
             open.watch.feed(&buffer[..n]);
+            for listed in open.watch.take_listed() {
+                self.fragments.add(self.marks.len().saturating_sub(1), listed);
+            }
             open.read_bytes += n as u64;
             return Ok(n);
         };

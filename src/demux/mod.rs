@@ -4,11 +4,15 @@
 //! A *session* is what one libav context can read: a run's segments of one container with one init
 //! section. It ends where a segment needs another context; the next begins there.
 
+mod begin;
 mod config;
 mod ending;
+mod ends;
 mod feed;
+mod fragments;
 mod input;
 mod open;
+mod pictures;
 mod seekable;
 mod streams;
 mod taken;

@@ -5,9 +5,6 @@ use std::collections::VecDeque;
 use super::config::ConfigWatch;
 use crate::av::{MediaKind, Stream};
 
-/// Segments whose packets are counted: a stream is never further ahead of another.
-const KEPT_COUNTS: usize = 8;
-
 /// Packets whose places are kept: libav gives no more of one stream before those of another that came earlier.
 const KEPT_POSITIONS: usize = 1024;
 
@@ -15,12 +12,14 @@ const KEPT_POSITIONS: usize = 1024;
 #[derive(Default)]
 pub(super) struct Taken {
     pub(super) kind: Option<MediaKind>,
+    /// The container's own number of it: in MP4 the `track_ID`.
+    pub(super) id: u32,
     pub(super) watch: Option<ConfigWatch>,
     /// Position in the session's marks of the packet read last.
     pub(super) mark: Option<usize>,
     /// Packets that libav gave.
-    pub(super) read: usize,
-    /// Packets given out of the newest segments, the oldest first.
+    pub(super) read: u64,
+    /// Packets given out, or left out as repeated, of each segment of the session, in order.
     given: Vec<(usize, usize)>,
     /// Packets that the session before gave out already.
     pub(super) repeated: usize,
@@ -32,16 +31,13 @@ impl Taken {
     /// `repeated`: packets of it that the session before gave out already.
     pub(super) fn new(stream: &Stream, repeated: usize) -> Self {
         let kind = Some(stream.parameters.kind());
-        Self { kind, watch: ConfigWatch::new(stream), repeated, ..Self::default() }
+        Self { kind, id: stream.id, watch: ConfigWatch::new(stream), repeated, ..Self::default() }
     }
 
     pub(super) fn count(&mut self, segment: usize) {
         match self.given.last_mut() {
             Some((last, count)) if *last == segment => *count += 1,
             _ => self.given.push((segment, 1)),
-        }
-        if self.given.len() > KEPT_COUNTS {
-            self.given.remove(0);
         }
     }
 

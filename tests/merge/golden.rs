@@ -15,7 +15,7 @@ use crate::sandbox::{Sandbox, fixture};
 /// A line a packet, in the order of the file's tables: track, dts, pts, size, and K for a key packet.
 ///
 /// Edit lists are left aside: how a reader applies them differs from one libav to the next.
-fn list(path: &Path) -> String {
+pub(crate) fn list(path: &Path) -> String {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-of", "compact=p=0:nk=1", "-ignore_editlist", "1"])
         .args(["-show_entries", "packet=stream_index,dts,pts,size,flags"])

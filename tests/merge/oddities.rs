@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::golden;
 use crate::judge;
 use crate::sandbox::{Sandbox, copy_fixture, fixture, report};
 
@@ -166,4 +167,56 @@ fn a_local_file_may_have_any_name() {
         let (packets, warnings) = merged(&sandbox, &path, &[]);
         assert!(packets == [25, 45] && warnings == "[]", "{name}: {packets:?} {warnings}");
     }
+}
+
+/// Bytes of the video's packets, in order.
+fn video_sizes(output: &Path) -> Vec<u64> {
+    let list = golden::list(output);
+    let sizes = list.lines().filter_map(|line| line.strip_prefix("0 ")?.split(' ').nth(2)?.parse().ok());
+    sizes.collect()
+}
+
+#[test]
+fn pictures_that_are_cut_over_pes_packets_from_a_segment_on_stay_whole() {
+    for from in 0..3 {
+        let sandbox = Sandbox::new();
+        copy_fixture("ts-h264-aac", &sandbox.input());
+        sandbox.merge(&sandbox.input().join("index.m3u8"), "plain.mp4", &[]);
+        for n in from..3 {
+            let cut = fixture("borders-nal-over-pes").join(format!("{n}.ts"));
+            fs::copy(cut, sandbox.input().join(format!("index{n}.ts"))).unwrap();
+        }
+        sandbox.merge(&sandbox.input().join("index.m3u8"), "cut.mp4", &[]);
+        let [plain, cut] = ["plain.mp4", "cut.mp4"].map(|name| fs::read(sandbox.output(name)).unwrap());
+        assert!(plain == cut, "cut from segment {from} on");
+    }
+}
+
+#[test]
+fn a_picture_of_any_size_is_one_packet() {
+    // A unit of filler data, as long as makes the counters of the packets that follow fit.
+    const PACKETS: usize = 16 * 107;
+    let sandbox = Sandbox::new();
+    copy_fixture("ts-h264-aac", &sandbox.input());
+    let playlist = sandbox.input().join("index.m3u8");
+    sandbox.merge(&playlist, "plain.mp4", &[]);
+    let path = sandbox.input().join("index1.ts");
+    let bytes = fs::read(&path).unwrap();
+    let packets: Vec<&[u8]> = bytes.chunks(TS_PACKET).collect();
+    let of_video = |n: &usize| is_of(packets[*n], 0) && packets[*n][3] & 0x10 != 0;
+    let second = (0..packets.len()).filter(of_video).filter(|n| packets[*n][1] & 0x40 != 0).nth(1).unwrap();
+    let last = (0..second).filter(of_video).next_back().unwrap();
+    let counter = packets[last][3] & 0x0f;
+    let filler = (0..PACKETS).flat_map(|n| {
+        let head = [0x47, 0x01, 0x00, 0x10 | (counter + 1 + (n % 16) as u8) & 0x0f];
+        let payload = if n == 0 { [&[0, 0, 1, 12][..], &[0xff; 180]].concat() } else { vec![0xff; 184] };
+        [&head[..], &payload].concat()
+    });
+    let at = (last + 1) * TS_PACKET;
+    fs::write(&path, [&bytes[..at], &filler.collect::<Vec<u8>>(), &bytes[at..]].concat()).unwrap();
+    sandbox.merge(&playlist, "large.mp4", &[]);
+    let [mut plain, large] = ["plain.mp4", "large.mp4"].map(|name| video_sizes(&sandbox.output(name)));
+    // A length of four bytes takes the place of a start code of three.
+    plain[25] += PACKETS as u64 * 184 + 1;
+    assert_eq!(plain, large);
 }

@@ -181,12 +181,12 @@ fn pictures_that_are_cut_over_pes_packets_from_a_segment_on_stay_whole() {
     for from in 0..3 {
         let sandbox = Sandbox::new();
         copy_fixture("ts-h264-aac", &sandbox.input());
-        sandbox.merge(&sandbox.input().join("index.m3u8"), "plain.mp4", &[]);
+        sandbox.merge(sandbox.input().join("index.m3u8"), "plain.mp4", &[]);
         for n in from..3 {
             let cut = fixture("borders-nal-over-pes").join(format!("{n}.ts"));
             fs::copy(cut, sandbox.input().join(format!("index{n}.ts"))).unwrap();
         }
-        sandbox.merge(&sandbox.input().join("index.m3u8"), "cut.mp4", &[]);
+        sandbox.merge(sandbox.input().join("index.m3u8"), "cut.mp4", &[]);
         let [plain, cut] = ["plain.mp4", "cut.mp4"].map(|name| fs::read(sandbox.output(name)).unwrap());
         assert!(plain == cut, "cut from segment {from} on");
     }
@@ -205,7 +205,7 @@ fn a_picture_of_any_size_is_one_packet() {
     let packets: Vec<&[u8]> = bytes.chunks(TS_PACKET).collect();
     let of_video = |n: &usize| is_of(packets[*n], 0) && packets[*n][3] & 0x10 != 0;
     let second = (0..packets.len()).filter(of_video).filter(|n| packets[*n][1] & 0x40 != 0).nth(1).unwrap();
-    let last = (0..second).filter(of_video).next_back().unwrap();
+    let last = (0..second).rfind(of_video).unwrap();
     let counter = packets[last][3] & 0x0f;
     let filler = (0..PACKETS).flat_map(|n| {
         let head = [0x47, 0x01, 0x00, 0x10 | (counter + 1 + (n % 16) as u8) & 0x0f];

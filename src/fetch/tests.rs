@@ -56,7 +56,6 @@ impl Job {
             cancel: CancelToken::new(),
             on_gap: self.on_gap,
             limits: Limits::default(),
-            window: 16,
             refresh: self.refresh.clone(),
             listener: self.listener.clone(),
         };

@@ -276,9 +276,6 @@ fn first_segment(mut listed: Listed, options: &Options, web: &Web) -> Result<Opt
     }
 }
 
-/// Resources that are fetched ahead of the one that is read, for each that may be in flight.
-const AHEAD: usize = 8;
-
 /// Fetches what is wanted of some sequences. Dropped, it ends.
 fn download(
     listed: &[&Listed],
@@ -294,7 +291,6 @@ fn download(
         cancel: web.cancel.clone(),
         on_gap,
         limits: options.limits.clone(),
-        window: options.network.concurrent_segments.max(1) * AHEAD,
         refresh: None,
         listener: None,
     };

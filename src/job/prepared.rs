@@ -23,9 +23,6 @@ use crate::plan::{Listed, Plan, Purpose, plan};
 use crate::report::{Download as Downloaded, DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
 use crate::workspace::Workspace;
 
-/// Resources that are fetched ahead of the merge, for each that may be in flight.
-const AHEAD: usize = 8;
-
 /// A job whose plan is made.
 pub(crate) struct Prepared {
     pub(super) input: Input,
@@ -76,7 +73,6 @@ impl Prepared {
             cancel: self.cancel.clone(),
             on_gap: self.options.on_gap,
             limits: self.options.limits.clone(),
-            window: self.options.network.concurrent_segments.max(1) * AHEAD,
             refresh,
             listener,
         };

@@ -15,7 +15,7 @@ const TICK: Duration = Duration::from_millis(200);
 pub(super) async fn drive(shared: Arc<Shared>) {
     let _ending = Ending(&shared);
     let settings = &shared.settings;
-    let most = settings.client.options().concurrent_segments.max(1);
+    let most = settings.in_flight();
     let patience = settings.client.options().download_timeout;
     let mut running = JoinSet::new();
     let mut next = 0;
@@ -32,6 +32,9 @@ pub(super) async fn drive(shared: Arc<Shared>) {
         }
         if running.is_empty() && next == shared.wanted.len() {
             break;
+        }
+        if running.len() < most && next < shared.wanted.len() && shared.let_one_more_begin() {
+            continue;
         }
         tokio::select! {
             () = settings.cancel.cancelled() => {

@@ -6,6 +6,7 @@
 mod drive;
 mod one;
 mod shared;
+mod window;
 
 use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
@@ -22,6 +23,7 @@ use crate::options::{Limits, OnGap};
 use crate::playlist::{ByteRange, Location, Segment};
 use crate::workspace::Store;
 use shared::{Parts, Shared, Slot, State};
+use window::Window;
 
 /// A download of which nothing came for so long has stalled, as far as others are concerned.
 const STALLED: Duration = Duration::from_secs(1);
@@ -39,11 +41,16 @@ pub(crate) struct Settings {
     pub(crate) cancel: CancelToken,
     pub(crate) on_gap: OnGap,
     pub(crate) limits: Limits,
-    /// Resources that are fetched ahead of the one that was asked for last.
-    pub(crate) window: usize,
     /// What to do where a server begins to refuse: links of this kind expire.
     pub(crate) refresh: Option<Refresh>,
     pub(crate) listener: Option<Listener>,
+}
+
+impl Settings {
+    /// Transfers at once.
+    fn in_flight(&self) -> usize {
+        self.client.options().concurrent_segments.max(1)
+    }
 }
 
 /// How far a download is.
@@ -79,6 +86,8 @@ impl Download {
         let state = State {
             slots: wanted.iter().map(|_| Slot::Waiting).collect(),
             reached: 0,
+            waiting: false,
+            window: Window::new(settings.in_flight()),
             failed: None,
             progress: Progress { total, ..Progress::default() },
             settled: 0,
@@ -187,6 +196,9 @@ impl Download {
         let mut state = self.shared.state();
         if n + 1 > state.reached {
             state.reached = n + 1;
+            if take(&state.slots[n]).is_some() {
+                state.window.shrink();
+            }
             self.shared.moved.notify_one();
         }
         loop {
@@ -201,8 +213,11 @@ impl Download {
             }
             self.shared.settings.cancel.check()?;
             let since = Instant::now();
+            state.waiting = true;
+            self.shared.moved.notify_one();
             state = self.shared.sleep(state);
             let waited = since.elapsed();
+            state.waiting = false;
             state.waited += waited;
             if let Some(token) = self.shared.merging.get() {
                 token.extend(waited);

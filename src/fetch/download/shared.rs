@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OnceCell};
 use url::Url;
 
+use super::window::Window;
 use super::{Progress, Settings};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
@@ -42,6 +43,9 @@ pub(super) struct State {
     pub(super) slots: Vec<Slot>,
     /// One behind the last that was asked for.
     pub(super) reached: usize,
+    /// The merge waits for what it asked for.
+    pub(super) waiting: bool,
+    pub(super) window: Window,
     /// Why nothing more comes.
     pub(super) failed: Option<Error>,
     pub(super) progress: Progress,
@@ -85,7 +89,14 @@ impl Shared {
 
     /// How many may have begun.
     pub(super) fn horizon(&self) -> usize {
-        self.state().reached.saturating_add(self.settings.window)
+        let state = self.state();
+        state.reached.saturating_add(state.window.len())
+    }
+
+    /// Fewer are in flight than could be, as no more may begin: one more may if the merge waits. True if so.
+    pub(super) fn let_one_more_begin(&self) -> bool {
+        let mut state = self.state();
+        state.waiting && state.window.grow()
     }
 
     pub(super) fn settle(&self, n: usize, outcome: Result<Slot>) {
@@ -95,6 +106,9 @@ impl Shared {
             Ok(slot) => {
                 state.progress.done += u64::from(self.wanted[n].is_kept());
                 state.progress.elapsed = self.started.elapsed();
+                if let Slot::Stored(stored) = &slot {
+                    state.window.note(stored.length);
+                }
                 state.slots[n] = slot;
             }
             Err(error) => {

@@ -12,7 +12,7 @@ use crate::cancel::CancelToken;
 use crate::container::Container;
 use crate::demux::{Demuxed, Dropped, InputDemuxer, InputRole, InputSource};
 use crate::error::Result;
-use crate::fetch::{Download, Settings, Wanted, Web, wanted};
+use crate::fetch::{Download, Settings, Used, Wanted, Web, wanted};
 use crate::input::Input;
 use crate::net::Network;
 use crate::options::{OnGap, Options};
@@ -293,6 +293,7 @@ fn download(
         limits: options.limits.clone(),
         refresh: None,
         listener: None,
+        used: if options.keep_temp { Used::Kept } else { Used::Deleted },
     };
     let download = Arc::new(Download::start(&web.network, wanted, settings)?);
     listed.iter().for_each(|listed| listed.fetcher.take_from(&download));

@@ -14,10 +14,10 @@ use super::subtitles::Subtitles;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::fetch::{Download, Listener, Refresh, Settings as DownloadSettings, Wanted, Web, without_query};
+use crate::fetch::{Download, Listener, Refresh, Settings as DownloadSettings, Used, Wanted, Web, without_query};
 use crate::input::Input;
 use crate::mux::{Extent, Sink};
-use crate::options::{Format, Options};
+use crate::options::{Format, Options, Resume};
 use crate::pipeline::{self, Merged, PlannedInput, Settings, Teller};
 use crate::plan::{Listed, Plan, Purpose, plan};
 use crate::report::{Download as Downloaded, DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
@@ -75,6 +75,7 @@ impl Prepared {
             limits: self.options.limits.clone(),
             refresh,
             listener,
+            used: if self.options.resume == Resume::On || self.options.keep_temp { Used::Kept } else { Used::Deleted },
         };
         let download = Arc::new(Download::start(&self.web.network, std::mem::take(&mut self.wanted), settings)?);
         let sequences = self.plan.inputs.iter().chain(&self.plan.subtitles);
@@ -100,7 +101,7 @@ impl Prepared {
         let error = if self.cancel.is_cancelled() { cancelled_or(error) } else { error };
         let done = download.progress().done;
         let resumable = error.is_retryable() || error.kind() == ErrorKind::Cancelled || self.cancel.is_cancelled();
-        if done == 0 || !resumable {
+        if done == 0 || !resumable || self.options.resume == Resume::Off {
             return error;
         }
         self.workspace.keep();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
+use super::Used;
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
 
@@ -22,16 +23,21 @@ pub(super) async fn drive(shared: Arc<Shared>) {
     let mut tick = tokio::time::interval(TICK);
     let (mut bytes, mut advanced) = (0, Instant::now());
     loop {
-        while running.len() < most && next < shared.wanted.len().min(shared.horizon()) {
-            let (this, n) = (shared.clone(), next);
+        while running.len() < most
+            && let Some(n) = shared.take_next(&mut next)
+        {
+            let this = shared.clone();
             running.spawn(async move {
                 let outcome = this.one(n).await.map_err(|e| this.named(n, e));
                 this.settle(n, outcome);
             });
-            next += 1;
         }
         if running.is_empty() && next == shared.wanted.len() {
-            break;
+            tell(&shared);
+            if settings.used == Used::Deleted && shared.is_asked_again().await {
+                continue;
+            }
+            return;
         }
         if running.len() < most && next < shared.wanted.len() && shared.let_one_more_begin() {
             continue;

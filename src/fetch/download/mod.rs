@@ -8,6 +8,7 @@ mod one;
 mod shared;
 mod window;
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -44,6 +45,14 @@ pub(crate) struct Settings {
     /// What to do where a server begins to refuse: links of this kind expire.
     pub(crate) refresh: Option<Refresh>,
     pub(crate) listener: Option<Listener>,
+    pub(crate) used: Used,
+}
+
+/// What becomes of a segment that the merge has no further use for, as far as it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Used {
+    Kept,
+    Deleted,
 }
 
 impl Settings {
@@ -91,6 +100,8 @@ impl Download {
             failed: None,
             progress: Progress { total, ..Progress::default() },
             settled: 0,
+            uses: wanted.iter().map(|w| w.uses).collect(),
+            again: VecDeque::new(),
             waited: Duration::ZERO,
             ended: false,
         };
@@ -169,6 +180,26 @@ impl Download {
         }
     }
 
+    /// Nothing of a segment will be read any more, as far as anybody can tell: it is deleted where that is wanted. Should
+    /// it be asked for after all, it is fetched once more.
+    pub(crate) fn release(&self, url: &Url, range: Option<ByteRange>) {
+        if self.shared.settings.used == Used::Kept {
+            return;
+        }
+        let Some(&n) = self.shared.index.get(&(url.clone(), range, false)) else { return };
+        let mut state = self.shared.state();
+        state.uses[n] = state.uses[n].saturating_sub(1);
+        match state.slots[n] {
+            // The file of one that came whole is that of its other parts, too.
+            Slot::Stored(stored) if state.uses[n] == 0 && !stored.whole => {
+                state.slots[n] = Slot::Deleted;
+                drop(state);
+                self.shared.settings.store.remove(stored);
+            }
+            _ => {}
+        }
+    }
+
     /// Time that a caller waits here does not count for the limit of this token, from now on.
     pub(crate) fn waits_for_free(&self, token: &CancelToken) {
         self.shared.merging.get_or_init(|| token.clone());
@@ -200,6 +231,9 @@ impl Download {
                 state.window.shrink();
             }
             self.shared.moved.notify_one();
+        }
+        if matches!(state.slots[n], Slot::Deleted) {
+            state.fetch_again(n);
         }
         loop {
             if let Some(found) = take(&state.slots[n]) {

@@ -282,10 +282,10 @@ fn a_download_that_outruns_its_reader_is_held_back() {
     let server = Server::start(move |_, _| Reply::Bytes(body.clone()));
     let (job, all) = long_job(&server, &folder);
     let download = job.start(all.clone());
-    // Eight of them are 64 MiB, which is known once the first has come.
+    // Four of them are 32 MiB, which is known once the first has come.
     for (n, one) in all.iter().enumerate() {
         let start = std::time::Instant::now();
-        let ahead = all.len().min(n + 8);
+        let ahead = all.len().min(n + 4);
         while server.seen().len() < ahead {
             assert!(start.elapsed() < Duration::from_secs(15), "too few have begun before {n} is read");
             std::thread::yield_now();
@@ -304,7 +304,7 @@ fn what_its_reader_waits_for_keeps_nothing_else_from_coming() {
     let server = Server::start(move |_, seen| {
         begun.fetch_add(1, Ordering::SeqCst);
         let start = std::time::Instant::now();
-        // Half as many again as are let through ahead of one that needs not wait.
+        // Three times what is let through ahead of one that needs not wait.
         while seen.path == "/1" && begun.load(Ordering::SeqCst) < 12 {
             assert!(start.elapsed() < Duration::from_secs(15), "{begun:?} have begun, and no more do");
             std::thread::yield_now();

@@ -5,7 +5,7 @@
 //! others could come: meanwhile the window grows, so that it never makes a download slower than it is.
 
 /// What may be there ahead of the merge, in bytes, if resources go on as they were on average.
-const BYTES: u64 = 64 << 20;
+const BYTES: u64 = 32 << 20;
 /// Resources ahead of the merge at most, for each that may be in flight.
 const EACH: usize = 8;
 /// Resources that the merge takes without waiting for one that the window grew by to be taken back.
@@ -72,10 +72,10 @@ mod tests {
             ("nothing is known yet", 8, &[][..], 64),
             ("small ones", 8, &[1000, 2000], 64),
             ("empty ones", 8, &[0, 0], 64),
-            ("of 4 MiB", 8, &[3 * MIB, 5 * MIB], 16),
+            ("of 2 MiB", 8, &[MIB, 3 * MIB], 16),
             ("large ones", 8, &[100 * MIB], 8),
             ("beyond all measure", 2, &[u64::MAX, u64::MAX], 2),
-            ("one at a time", 1, &[8 * MIB], 8),
+            ("one at a time", 1, &[8 * MIB], 4),
             ("without number", usize::MAX, &[MIB], usize::MAX),
         ];
         for (name, in_flight, sizes, expected) in rows {
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn while_the_merge_waits_it_grows_to_a_limit_and_then_it_shrinks_slowly() {
         let mut window = Window::new(2);
-        window.note(16 * MIB);
+        window.note(8 * MIB);
         let grown = (0..).take_while(|_| window.grow()).count();
         assert_eq!((grown, window.len()), (12, 16));
         (0..3).for_each(|_| window.shrink());

@@ -176,8 +176,8 @@ pub use inspect::{InputInfo, Inspection, RenditionInfo, StreamInfo, VariantInfo,
 pub use job::Job;
 pub use options::{
     AddressPolicy, AudioChoice, Existing, Faststart, Format, Fsync, HttpVersion, InsecureSegments, KeyOverride, Limits,
-    NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TimeRange, TlsVerification,
-    VariantChoice, Verify,
+    NetworkOptions, OnChange, OnDiscontinuity, OnGap, Options, Proxies, Resume, SubtitleChoice, TimeRange,
+    TlsVerification, VariantChoice, Verify,
 };
 pub use report::{
     Deep, Download, DroppedStream, Elapsed, Gap, Report, Run, SegmentCounts, StreamRun, SubtitleReport, TrackReport,

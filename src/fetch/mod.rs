@@ -21,7 +21,7 @@ use crate::options::{KeyOverride, Limits};
 use crate::playlist::{ByteRange, InitSection, Key, KeyMethod, Location, Segment, default_iv};
 use cbc::CbcReader;
 
-pub(crate) use download::{Download, Listener, Progress, Refresh, Settings};
+pub(crate) use download::{Download, Listener, Progress, Refresh, Settings, Used};
 pub(crate) use policy::PathPolicy;
 pub(crate) use wanted::{Sequence, Wanted, wanted, without_query};
 pub(crate) use web::Web;
@@ -90,6 +90,13 @@ impl Fetcher {
             _ => None,
         };
         SegmentBytes::start(decrypted(raw.reader(range)?, cipher), plain, &self.limits)
+    }
+
+    /// Nothing of a segment will be read any more, as far as anybody can tell.
+    pub(crate) fn release(&self, segment: &Segment) {
+        if let (Location::Http(url), Some(download)) = (&segment.location, self.download.get()) {
+            download.release(url, segment.byte_range);
+        }
     }
 
     /// Reads an init section whole.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::download::{Download, Listener, Refresh, Settings};
+use super::download::{Download, Listener, Refresh, Settings, Used};
 use super::wanted::{Kind, Wanted};
 use super::web::Web;
 use crate::cancel::CancelToken;
@@ -33,6 +33,7 @@ struct Job {
     on_gap: OnGap,
     refresh: Option<Refresh>,
     listener: Option<Listener>,
+    used: Used,
 }
 
 impl Job {
@@ -46,6 +47,7 @@ impl Job {
             on_gap: OnGap::Fail,
             refresh: None,
             listener: None,
+            used: Used::Kept,
         }
     }
 
@@ -56,9 +58,9 @@ impl Job {
             cancel: CancelToken::new(),
             on_gap: self.on_gap,
             limits: Limits::default(),
-            window: 16,
             refresh: self.refresh.clone(),
             listener: self.listener.clone(),
+            used: self.used,
         };
         Download::start(&self.network, wanted, settings).unwrap()
     }
@@ -70,7 +72,7 @@ fn folder() -> tempfile::TempDir {
 
 fn wanted(kind: Kind, url: Url, range: Option<ByteRange>, n: u64) -> Wanted {
     let duration = Some(Nanos::from_ms(1000)).filter(|_| matches!(kind, Kind::Segment { .. }));
-    Wanted { kind, url, range, input: 0, media_sequence: n, duration, key: u128::from(n), unique: true }
+    Wanted { kind, url, range, input: 0, media_sequence: n, duration, key: u128::from(n), unique: true, uses: 1 }
 }
 
 fn read(download: &Download, wanted: &Wanted) -> Result<Vec<u8>> {
@@ -256,4 +258,84 @@ fn stopping_takes_a_moment_and_nothing_is_written_after() {
     assert!(start.elapsed() < Duration::from_millis(250), "{:?}", start.elapsed());
     drop(job);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// A job that fetches two segments at a time, and many of them.
+fn long_job(server: &Server, folder: &tempfile::TempDir) -> (Job, Vec<Wanted>) {
+    let mut job = Job::new(server, folder);
+    job.options.concurrent_segments = 2;
+    job.used = Used::Deleted;
+    (job, (0..14).map(|n| wanted(CLEAR, server.url(&format!("/{n}")), None, n)).collect())
+}
+
+/// A segment of 8 MiB, most of it packets that hold nothing.
+fn large_answer() -> Vec<u8> {
+    let mut nothing = [0xff; 188];
+    nothing[..4].copy_from_slice(&[0x47, 0x1f, 0xff, 0x10]);
+    answer("200 OK", "", &[SEGMENT, &nothing.repeat(((8 << 20) - SEGMENT.len()) / 188)].concat())
+}
+
+#[test]
+fn a_download_that_outruns_its_reader_is_held_back() {
+    let folder = folder();
+    let body = large_answer();
+    let server = Server::start(move |_, _| Reply::Bytes(body.clone()));
+    let (job, all) = long_job(&server, &folder);
+    let download = job.start(all.clone());
+    // Four of them are 32 MiB, which is known once the first has come.
+    for (n, one) in all.iter().enumerate() {
+        let start = std::time::Instant::now();
+        let ahead = all.len().min(n + 4);
+        while server.seen().len() < ahead {
+            assert!(start.elapsed() < Duration::from_secs(15), "too few have begun before {n} is read");
+            std::thread::yield_now();
+        }
+        assert_eq!(server.seen().len(), ahead, "too many have begun before {n} is read");
+        read(&download, one).unwrap();
+        download.release(&one.url, None);
+    }
+}
+
+#[test]
+fn what_its_reader_waits_for_keeps_nothing_else_from_coming() {
+    let folder = folder();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let body = large_answer();
+    let server = Server::start(move |_, seen| {
+        begun.fetch_add(1, Ordering::SeqCst);
+        let start = std::time::Instant::now();
+        // Three times what is let through ahead of one that needs not wait.
+        while seen.path == "/1" && begun.load(Ordering::SeqCst) < 12 {
+            assert!(start.elapsed() < Duration::from_secs(15), "{begun:?} have begun, and no more do");
+            std::thread::yield_now();
+        }
+        Reply::Bytes(body.clone())
+    });
+    let (job, all) = long_job(&server, &folder);
+    let download = job.start(all.clone());
+    all[..3].iter().for_each(|one| drop(read(&download, one).unwrap()));
+}
+
+#[test]
+fn what_was_read_is_deleted_and_comes_again_if_it_is_asked_for_after_all() {
+    let folder = folder();
+    let server = Server::start(|_, _| Reply::Bytes(answer("200 OK", "", SEGMENT)));
+    for (used, uses, requests) in [(Used::Kept, 1, [3, 3]), (Used::Deleted, 2, [3, 3]), (Used::Deleted, 1, [3, 6])] {
+        let before = server.seen().len();
+        let name = |n: u64| format!("/{n}?{used:?}-{uses}");
+        let all: Vec<_> = (0..3).map(|n| Wanted { uses, ..wanted(CLEAR, server.url(&name(n)), None, n) }).collect();
+        let mut job = Job::new(&server, &folder);
+        job.used = used;
+        let download = job.start(all.clone());
+        for requests in requests {
+            for one in &all {
+                assert_eq!(read(&download, one).unwrap(), SEGMENT);
+                download.release(&one.url, None);
+            }
+            assert_eq!(server.seen().len() - before, requests, "{used:?}, {uses} uses");
+        }
+        let left = std::fs::read_dir(job.workspace.path().join("segments")).unwrap().count();
+        assert_eq!(left, if used == Used::Kept { 3 } else { 0 }, "{used:?}, {uses} uses");
+        assert_eq!(download.progress().done, 3, "each is counted once");
+    }
 }

@@ -1,6 +1,7 @@
 //! What a job needs from the web, in the order in which the merge comes to it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use url::Url;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -36,6 +37,8 @@ pub(crate) struct Wanted {
     pub(crate) key: u128,
     /// No other has its key.
     pub(crate) unique: bool,
+    /// How many segments name it.
+    pub(crate) uses: usize,
 }
 
 impl Wanted {
@@ -64,18 +67,25 @@ pub(crate) struct Sequence<'a> {
 pub(crate) fn wanted(sequences: &[Sequence<'_>]) -> Vec<Wanted> {
     let shape = shape(sequences);
     let mut found: Vec<(Nanos, Wanted)> = Vec::new();
-    let mut seen = HashSet::new();
+    let mut seen: HashMap<_, usize> = HashMap::new();
     for (input, sequence) in sequences.iter().enumerate() {
         let mut at = Nanos::ZERO;
         for segment in sequence.segments.iter().filter(|s| !s.gap) {
             let mut add = |kind, location: &Location, range: Option<ByteRange>| {
                 let Location::Http(url) = location else { return };
-                if seen.insert((url.clone(), range, kind == Kind::Key)) {
-                    let (key, media_sequence) = (key(shape, kind, url, range), segment.media_sequence);
-                    let duration = segment.duration.filter(|_| matches!(kind, Kind::Segment { .. }));
-                    let url = url.clone();
-                    let at = if sequence.is_text { Nanos(i64::MIN) } else { at };
-                    found.push((at, Wanted { kind, url, range, input, media_sequence, duration, key, unique: true }));
+                match seen.entry((url.clone(), range, kind == Kind::Key)) {
+                    Entry::Occupied(place) => found[*place.get()].1.uses += 1,
+                    Entry::Vacant(place) => {
+                        place.insert(found.len());
+                        let (key, media_sequence) = (key(shape, kind, url, range), segment.media_sequence);
+                        let duration = segment.duration.filter(|_| matches!(kind, Kind::Segment { .. }));
+                        let (url, unique, uses) = (url.clone(), true, 1);
+                        let at = if sequence.is_text { Nanos(i64::MIN) } else { at };
+                        found.push((
+                            at,
+                            Wanted { kind, url, range, input, media_sequence, duration, key, unique, uses },
+                        ));
+                    }
                 }
             };
             for key in segment.keys().filter(|key| !sequence.key_given && key.is_supported()) {
@@ -176,6 +186,7 @@ mod tests {
             (Kind::Segment { encrypted: true }, "/v/b.m4s"),
         ];
         assert_eq!(names, expected.map(|(kind, path)| (kind, path.to_owned())));
+        assert_eq!(of(KEYED).iter().map(|w| w.uses).collect::<Vec<_>>(), [3, 2, 2, 1]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::cancel::CancelToken;
 use crate::container::Container;
 use crate::demux::{Demuxed, Dropped, InputDemuxer, InputRole, InputSource};
 use crate::error::Result;
-use crate::fetch::{Download, Settings, Wanted, Web, wanted};
+use crate::fetch::{Download, Settings, Used, Wanted, Web, wanted};
 use crate::input::Input;
 use crate::net::Network;
 use crate::options::{OnGap, Options};
@@ -276,9 +276,6 @@ fn first_segment(mut listed: Listed, options: &Options, web: &Web) -> Result<Opt
     }
 }
 
-/// Resources that are fetched ahead of the one that is read, for each that may be in flight.
-const AHEAD: usize = 8;
-
 /// Fetches what is wanted of some sequences. Dropped, it ends.
 fn download(
     listed: &[&Listed],
@@ -294,9 +291,9 @@ fn download(
         cancel: web.cancel.clone(),
         on_gap,
         limits: options.limits.clone(),
-        window: options.network.concurrent_segments.max(1) * AHEAD,
         refresh: None,
         listener: None,
+        used: if options.keep_temp { Used::Kept } else { Used::Deleted },
     };
     let download = Arc::new(Download::start(&web.network, wanted, settings)?);
     listed.iter().for_each(|listed| listed.fetcher.take_from(&download));

@@ -17,7 +17,7 @@ use crate::event::{Event, Observer};
 use crate::fetch::Web;
 use crate::input::{Input, Output};
 use crate::net::Network;
-use crate::options::{Format, Options, TlsVerification, Verify};
+use crate::options::{Format, Options, Resume, TlsVerification, Verify};
 use crate::pipeline::Teller;
 use crate::plan::{Purpose, plan};
 use crate::report::Report;
@@ -127,8 +127,9 @@ impl Job {
         }
         self.cancel.check()?;
         let wanted = plan.wanted();
+        let can_resume = !wanted.is_empty() && self.options.resume == Resume::On;
         let purpose = workspace::Purpose {
-            identity: if wanted.is_empty() { 0 } else { identity(&self.input, &target) },
+            identity: if can_resume { identity(&self.input, &target) } else { 0 },
             part_folder: target.folder(),
         };
         let workspace = Workspace::open(self.options.temp_dir.as_deref(), purpose, self.options.keep_temp)?;

@@ -14,17 +14,14 @@ use super::subtitles::Subtitles;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::fetch::{Download, Listener, Refresh, Settings as DownloadSettings, Wanted, Web, without_query};
+use crate::fetch::{Download, Listener, Refresh, Settings as DownloadSettings, Used, Wanted, Web, without_query};
 use crate::input::Input;
 use crate::mux::{Extent, Sink};
-use crate::options::{Format, Options};
+use crate::options::{Format, Options, Resume};
 use crate::pipeline::{self, Merged, PlannedInput, Settings, Teller};
 use crate::plan::{Listed, Plan, Purpose, plan};
 use crate::report::{Download as Downloaded, DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
 use crate::workspace::Workspace;
-
-/// Resources that are fetched ahead of the merge, for each that may be in flight.
-const AHEAD: usize = 8;
 
 /// A job whose plan is made.
 pub(crate) struct Prepared {
@@ -76,9 +73,9 @@ impl Prepared {
             cancel: self.cancel.clone(),
             on_gap: self.options.on_gap,
             limits: self.options.limits.clone(),
-            window: self.options.network.concurrent_segments.max(1) * AHEAD,
             refresh,
             listener,
+            used: if self.options.resume == Resume::On || self.options.keep_temp { Used::Kept } else { Used::Deleted },
         };
         let download = Arc::new(Download::start(&self.web.network, std::mem::take(&mut self.wanted), settings)?);
         let sequences = self.plan.inputs.iter().chain(&self.plan.subtitles);
@@ -104,7 +101,7 @@ impl Prepared {
         let error = if self.cancel.is_cancelled() { cancelled_or(error) } else { error };
         let done = download.progress().done;
         let resumable = error.is_retryable() || error.kind() == ErrorKind::Cancelled || self.cancel.is_cancelled();
-        if done == 0 || !resumable {
+        if done == 0 || !resumable || self.options.resume == Resume::Off {
             return error;
         }
         self.workspace.keep();

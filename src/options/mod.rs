@@ -113,6 +113,18 @@ pub enum Fsync {
     Off,
 }
 
+/// Whether a download that was broken off can be gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resume {
+    /// What was downloaded stays until the output is there; where the job is killed, cancelled or fails for a while, the
+    /// next run of it goes on from there.
+    #[default]
+    On,
+    /// Segments are deleted as they are merged, so that few of them are on disk at one time, and nothing is left for
+    /// another run.
+    Off,
+}
+
 /// How a finished file is checked before it is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Verify {
@@ -279,6 +291,8 @@ pub struct Options {
     pub allow_paths: Vec<PathBuf>,
     /// Where workspaces are made; `None`: the system's temporary folder.
     pub temp_dir: Option<PathBuf>,
+    /// Whether a download that was broken off can be gone on with.
+    pub resume: Resume,
     /// Leave the workspace in place at the end.
     pub keep_temp: bool,
     /// What the job will not go beyond.
@@ -305,6 +319,7 @@ impl Default for Options {
             merge_timeout: Duration::from_secs(600),
             allow_paths: Vec::new(),
             temp_dir: None,
+            resume: Resume::default(),
             keep_temp: false,
             limits: Limits::default(),
         }

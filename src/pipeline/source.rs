@@ -10,6 +10,7 @@ use crate::cancel::CancelToken;
 use crate::container::{Ac3Frame, Container, latm_frame};
 use crate::demux::{Demuxed, DemuxedPacket, Ending, InputDemuxer, InputSource};
 use crate::error::Result;
+use crate::fetch::Fetcher;
 use crate::mux::TrackRole;
 use crate::options::Limits;
 use crate::playlist::Segment;
@@ -86,6 +87,9 @@ pub(super) struct Source {
     pub(super) role: TrackRole,
     pub(super) segments: Arc<[Segment]>,
     pub(super) audit: Audit,
+    fetcher: Arc<Fetcher>,
+    /// Segments before this one were released.
+    released: usize,
     /// Read ahead, not yet used.
     queue: VecDeque<Demuxed>,
     feeding: Vec<Feeding>,
@@ -104,6 +108,8 @@ impl Source {
         let segments = planned.source.segments.clone();
         Self {
             audit: Audit::new(segments.clone(), planned.source.on_gap),
+            fetcher: planned.source.fetcher.clone(),
+            released: 0,
             demuxer: InputDemuxer::new(planned.source, limits, cancel),
             role: planned.role,
             segments,
@@ -140,11 +146,27 @@ impl Source {
                 tell.segments += 1;
             }
             // Two segments back, as packets of one may still come when the next has begun.
-            Demuxed::Packet(packet) => self.audit.settle(packet.segment.saturating_sub(2), tell)?,
-            Demuxed::End => self.audit.finish(tell)?,
+            Demuxed::Packet(packet) => {
+                let settled = packet.segment.saturating_sub(2);
+                self.audit.settle(settled, tell)?;
+                self.release(settled);
+            }
+            Demuxed::End => {
+                self.audit.finish(tell)?;
+                self.release(self.segments.len());
+            }
             Demuxed::Session { .. } => {}
         }
         Ok(event)
+    }
+
+    /// Segments before one will hardly be read again: only where a stream's packets come that late is there a session to
+    /// begin anew there.
+    fn release(&mut self, before: usize) {
+        for segment in self.segments.get(self.released..before).into_iter().flatten() {
+            self.fetcher.release(segment);
+        }
+        self.released = self.released.max(before);
     }
 
     /// Gives an event back, to be the next again.

@@ -99,6 +99,11 @@ impl Store {
         File::open(self.path(stored.file)).map_err(|e| Error::io("cannot open a file in the workspace", e))
     }
 
+    /// Deletes a resource that nobody wants any more. Where that fails it goes with the workspace.
+    pub(crate) fn remove(&self, stored: Stored) {
+        let _gone = fs::remove_file(self.path(stored.file));
+    }
+
     fn path(&self, file: u64) -> PathBuf {
         self.folder.join(file.to_string())
     }

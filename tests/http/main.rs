@@ -35,3 +35,4 @@ mod resume;
 mod retries;
 mod secrets;
 mod tls;
+mod used;

@@ -152,7 +152,8 @@ mod tests {
     use crate::textfile::file;
     use avweld::{
         AddressPolicy, AudioChoice, Existing, Faststart, Fsync, HttpVersion, InsecureSegments, NetworkOptions,
-        OnChange, OnDiscontinuity, OnGap, Options, Proxies, SubtitleChoice, TlsVerification, VariantChoice, Verify,
+        OnChange, OnDiscontinuity, OnGap, Options, Proxies, Resume, SubtitleChoice, TlsVerification, VariantChoice,
+        Verify,
     };
     use clap::Parser;
     use std::time::Duration;
@@ -179,12 +180,12 @@ mod tests {
     #[test]
     fn every_option_reaches_the_library() {
         let options = parsed(
-            "avweld merge a.ts -f ts -y --no-faststart --no-fsync --verify decode --temp-dir t --keep-temp --on-gap skip --on-discontinuity split \
+            "avweld merge a.ts -f ts -y --no-faststart --no-fsync --no-resume --verify decode --temp-dir t --keep-temp --on-gap skip --on-discontinuity split \
              --on-change fail --variant 720p --audio de --subtitles all --iv 1 --key 00000000000000000000000000000001 --allow-path p --range 1-2",
         );
         assert_eq!(options.format, Some(avweld::Format::Ts));
         assert_eq!(options.existing, Existing::Overwrite);
-        assert_eq!((options.faststart, options.fsync), (Faststart::Off, Fsync::Off));
+        assert_eq!((options.faststart, options.fsync, options.resume), (Faststart::Off, Fsync::Off, Resume::Off));
         assert_eq!(options.verify, Verify::Decode);
         assert_eq!((options.temp_dir, options.keep_temp), (Some("t".into()), true));
         assert_eq!(options.on_gap, OnGap::Skip);

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use avweld::{Existing, Faststart, Format, Fsync, Options, Proxies, Result};
+use avweld::{Existing, Faststart, Format, Fsync, Options, Proxies, Result, Resume};
 use bytesize::ByteSize;
 use clap::{ArgAction, Args, ValueHint};
 use serde::Deserialize;
@@ -71,6 +71,11 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[arg(allow_hyphen_values = true, help_heading = "Output")]
     pub(crate) temp_dir: Option<PathBuf>,
+
+    /// Delete segments as they are merged, and leave nothing for the next run: takes less room on disk
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, help_heading = "Output")]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) no_resume: Option<bool>,
 
     /// Leave temporary files in place at the end
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, help_heading = "Output")]
@@ -210,6 +215,7 @@ impl OutputArgs {
         set(&mut options.fsync, self.no_fsync.map(|off| if off { Fsync::Off } else { Fsync::On }));
         set(&mut options.faststart, self.no_faststart.map(|off| if off { Faststart::Off } else { Faststart::On }));
         set(&mut options.verify, self.verify.map(Into::into));
+        set(&mut options.resume, self.no_resume.map(|off| if off { Resume::Off } else { Resume::On }));
         set(&mut options.keep_temp, self.keep_temp);
         set(&mut options.on_gap, self.on_gap.map(Into::into));
         set(&mut options.on_discontinuity, self.on_discontinuity.map(Into::into));

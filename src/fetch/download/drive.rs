@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
+use super::Used;
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
 
@@ -15,23 +16,31 @@ const TICK: Duration = Duration::from_millis(200);
 pub(super) async fn drive(shared: Arc<Shared>) {
     let _ending = Ending(&shared);
     let settings = &shared.settings;
-    let most = settings.client.options().concurrent_segments.max(1);
+    let most = settings.in_flight();
     let patience = settings.client.options().download_timeout;
     let mut running = JoinSet::new();
     let mut next = 0;
     let mut tick = tokio::time::interval(TICK);
     let (mut bytes, mut advanced) = (0, Instant::now());
     loop {
-        while running.len() < most && next < shared.wanted.len().min(shared.horizon()) {
-            let (this, n) = (shared.clone(), next);
+        while running.len() < most
+            && let Some(n) = shared.take_next(&mut next)
+        {
+            let this = shared.clone();
             running.spawn(async move {
                 let outcome = this.one(n).await.map_err(|e| this.named(n, e));
                 this.settle(n, outcome);
             });
-            next += 1;
         }
         if running.is_empty() && next == shared.wanted.len() {
-            break;
+            tell(&shared);
+            if settings.used == Used::Deleted && shared.is_asked_again().await {
+                continue;
+            }
+            return;
+        }
+        if running.len() < most && next < shared.wanted.len() && shared.let_one_more_begin() {
+            continue;
         }
         tokio::select! {
             () = settings.cancel.cancelled() => {

@@ -6,7 +6,9 @@
 mod drive;
 mod one;
 mod shared;
+mod window;
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -22,6 +24,7 @@ use crate::options::{Limits, OnGap};
 use crate::playlist::{ByteRange, Location, Segment};
 use crate::workspace::Store;
 use shared::{Parts, Shared, Slot, State};
+use window::Window;
 
 /// A download of which nothing came for so long has stalled, as far as others are concerned.
 const STALLED: Duration = Duration::from_secs(1);
@@ -39,11 +42,24 @@ pub(crate) struct Settings {
     pub(crate) cancel: CancelToken,
     pub(crate) on_gap: OnGap,
     pub(crate) limits: Limits,
-    /// Resources that are fetched ahead of the one that was asked for last.
-    pub(crate) window: usize,
     /// What to do where a server begins to refuse: links of this kind expire.
     pub(crate) refresh: Option<Refresh>,
     pub(crate) listener: Option<Listener>,
+    pub(crate) used: Used,
+}
+
+/// What becomes of a segment that the merge has no further use for, as far as it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Used {
+    Kept,
+    Deleted,
+}
+
+impl Settings {
+    /// Transfers at once.
+    fn in_flight(&self) -> usize {
+        self.client.options().concurrent_segments.max(1)
+    }
 }
 
 /// How far a download is.
@@ -79,9 +95,13 @@ impl Download {
         let state = State {
             slots: wanted.iter().map(|_| Slot::Waiting).collect(),
             reached: 0,
+            waiting: false,
+            window: Window::new(settings.in_flight()),
             failed: None,
             progress: Progress { total, ..Progress::default() },
             settled: 0,
+            uses: wanted.iter().map(|w| w.uses).collect(),
+            again: VecDeque::new(),
             waited: Duration::ZERO,
             ended: false,
         };
@@ -160,6 +180,26 @@ impl Download {
         }
     }
 
+    /// Nothing of a segment will be read any more, as far as anybody can tell: it is deleted where that is wanted. Should
+    /// it be asked for after all, it is fetched once more.
+    pub(crate) fn release(&self, url: &Url, range: Option<ByteRange>) {
+        if self.shared.settings.used == Used::Kept {
+            return;
+        }
+        let Some(&n) = self.shared.index.get(&(url.clone(), range, false)) else { return };
+        let mut state = self.shared.state();
+        state.uses[n] = state.uses[n].saturating_sub(1);
+        match state.slots[n] {
+            // The file of one that came whole is that of its other parts, too.
+            Slot::Stored(stored) if state.uses[n] == 0 && !stored.whole => {
+                state.slots[n] = Slot::Deleted;
+                drop(state);
+                self.shared.settings.store.remove(stored);
+            }
+            _ => {}
+        }
+    }
+
     /// Time that a caller waits here does not count for the limit of this token, from now on.
     pub(crate) fn waits_for_free(&self, token: &CancelToken) {
         self.shared.merging.get_or_init(|| token.clone());
@@ -187,7 +227,13 @@ impl Download {
         let mut state = self.shared.state();
         if n + 1 > state.reached {
             state.reached = n + 1;
+            if take(&state.slots[n]).is_some() {
+                state.window.shrink();
+            }
             self.shared.moved.notify_one();
+        }
+        if matches!(state.slots[n], Slot::Deleted) {
+            state.fetch_again(n);
         }
         loop {
             if let Some(found) = take(&state.slots[n]) {
@@ -201,8 +247,11 @@ impl Download {
             }
             self.shared.settings.cancel.check()?;
             let since = Instant::now();
+            state.waiting = true;
+            self.shared.moved.notify_one();
             state = self.shared.sleep(state);
             let waited = since.elapsed();
+            state.waiting = false;
             state.waited += waited;
             if let Some(token) = self.shared.merging.get() {
                 token.extend(waited);

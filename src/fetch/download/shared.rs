@@ -1,12 +1,13 @@
 //! What the transfers of a job, and the merge that waits for them, know of each other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OnceCell};
 use url::Url;
 
+use super::window::Window;
 use super::{Progress, Settings};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
@@ -42,11 +43,18 @@ pub(super) struct State {
     pub(super) slots: Vec<Slot>,
     /// One behind the last that was asked for.
     pub(super) reached: usize,
+    /// The merge waits for what it asked for.
+    pub(super) waiting: bool,
+    pub(super) window: Window,
     /// Why nothing more comes.
     pub(super) failed: Option<Error>,
     pub(super) progress: Progress,
     /// How many are not waited for any more.
     pub(super) settled: usize,
+    /// How often each will still be read.
+    pub(super) uses: Vec<usize>,
+    /// Those that were deleted and asked for after all.
+    pub(super) again: VecDeque<usize>,
     /// How long the merge waited in all.
     pub(super) waited: Duration,
     /// No transfer goes on any more.
@@ -58,6 +66,8 @@ pub(super) enum Slot {
     Stored(Stored),
     Key(Vec<u8>),
     Failed(Error),
+    /// It was there.
+    Deleted,
 }
 
 /// Whether a server serves parts of a resource.
@@ -67,6 +77,15 @@ pub(super) enum Parts {
     Served,
     /// It sent all of it instead.
     Whole(Stored),
+}
+
+impl State {
+    pub(super) fn fetch_again(&mut self, n: usize) {
+        self.slots[n] = Slot::Waiting;
+        self.again.push_back(n);
+        self.settled -= 1;
+        self.progress.done -= 1;
+    }
 }
 
 impl Shared {
@@ -83,9 +102,31 @@ impl Shared {
         Progress { bytes: counts.bytes, retries: counts.retries, ..self.state().progress }
     }
 
-    /// How many may have begun.
-    pub(super) fn horizon(&self) -> usize {
-        self.state().reached.saturating_add(self.settings.window)
+    /// The next that may begin, from `next` on.
+    pub(super) fn take_next(&self, next: &mut usize) -> Option<usize> {
+        let mut state = self.state();
+        let horizon = state.reached.saturating_add(state.window.len()).min(self.wanted.len());
+        state.again.pop_front().or_else(|| (*next < horizon).then(|| std::mem::replace(next, *next + 1)))
+    }
+
+    /// Waits until something that was deleted is asked for after all. False if that will not be.
+    pub(super) async fn is_asked_again(&self) -> bool {
+        loop {
+            if !self.state().again.is_empty() {
+                return true;
+            }
+            tokio::select! {
+                () = self.settings.cancel.cancelled() => return false,
+                () = self.stop.cancelled() => return false,
+                () = self.moved.notified() => {}
+            }
+        }
+    }
+
+    /// Fewer are in flight than could be, as no more may begin: one more may if the merge waits. True if so.
+    pub(super) fn let_one_more_begin(&self) -> bool {
+        let mut state = self.state();
+        state.waiting && state.window.grow()
     }
 
     pub(super) fn settle(&self, n: usize, outcome: Result<Slot>) {
@@ -95,6 +136,9 @@ impl Shared {
             Ok(slot) => {
                 state.progress.done += u64::from(self.wanted[n].is_kept());
                 state.progress.elapsed = self.started.elapsed();
+                if let Slot::Stored(stored) = &slot {
+                    state.window.note(stored.length);
+                }
                 state.slots[n] = slot;
             }
             Err(error) => {

@@ -10,6 +10,9 @@ use super::packet::Packet;
 use super::params::{CodecId, Parameters};
 use crate::error::Result;
 
+/// As much as libav's parsers look at of a slice.
+const SLICE_HEADER_BYTES: usize = 1024;
+
 /// A picture, by its own headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Picture {
@@ -59,15 +62,18 @@ impl PictureOrder {
     /// The picture order count of a packet that holds one picture whole, counted from the last picture that begins
     /// the count anew; `None` if it does not tell. To be called for each packet of the stream, in order.
     pub(crate) fn count(&mut self, packet: &Packet) -> Option<i64> {
-        self.parse(packet)?;
+        self.parse(packet.data())?;
         // SAFETY: not null since `new`.
         let count = unsafe { (*self.parser).output_picture_number };
         (count != c_int::MIN).then_some(i64::from(count))
     }
 
-    /// What libav's own demuxing would find out of such a packet. To be called for each packet of the stream, in order.
-    pub(crate) fn picture(&mut self, packet: &Packet) -> Option<Picture> {
-        self.parse(packet)?;
+    /// What libav's own demuxing would find out of such a packet, whose first slice has its header at a byte. To be called
+    /// for each packet of the stream, in order.
+    pub(crate) fn picture(&mut self, packet: &Packet, first_slice: usize) -> Option<Picture> {
+        // The parser makes a zeroed copy of all that it is given, and looks at no more than this (h264_parser.c).
+        let data = packet.data();
+        self.parse(&data[..data.len().min(first_slice + SLICE_HEADER_BYTES)])?;
         // SAFETY: not null since `new`.
         let parser = unsafe { &*self.parser };
         let intra = parser.pict_type == ffi::AVPictureType::AV_PICTURE_TYPE_I as c_int;
@@ -75,10 +81,11 @@ impl PictureOrder {
         Some(Picture { key, repeated_fields: parser.repeat_pict })
     }
 
-    fn parse(&mut self, packet: &Packet) -> Option<()> {
-        let (data, size) = (packet.data().as_ptr(), c_int::try_from(packet.data().len()).ok()?);
+    /// The bytes must be a packet's, or a part of one from its start.
+    fn parse(&mut self, bytes: &[u8]) -> Option<()> {
+        let (data, size) = (bytes.as_ptr(), c_int::try_from(bytes.len()).ok()?);
         let (mut out, mut out_size) = (null_mut(), 0);
-        // SAFETY: parser and context are not null since `new`; a packet's data has the padding that parsers read into,
+        // SAFETY: parser and context are not null since `new`; a packet's data, and each part of it, has the padding that parsers read into,
         // and with whole frames given the output is the input.
         unsafe {
             (*self.parser).output_picture_number = c_int::MIN;

@@ -10,6 +10,8 @@ static START_CODE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&[0,
 pub(crate) struct WholePicture {
     /// A sequence parameter set comes with it.
     pub(crate) has_parameters: bool,
+    /// Where the header of its first slice begins: what is behind that header tells nothing of the picture as a whole.
+    pub(crate) first_slice: usize,
 }
 
 /// Looks where libav's parser would put borders (libavcodec/h264_parser.c): `None` unless that is at both ends and nowhere
@@ -21,6 +23,7 @@ pub(crate) fn whole_picture(bytes: &[u8]) -> Option<WholePicture> {
         return None;
     }
     let mut last_slice = None;
+    let mut first_slice = 0;
     let mut has_parameters = false;
     let mut is_first = true;
     for start in START_CODE.find_iter(bytes).map(|at| at + 3) {
@@ -31,7 +34,9 @@ pub(crate) fn whole_picture(bytes: &[u8]) -> Option<WholePicture> {
                 if last_slice.map_or(is_first && macroblock > 0, |last| macroblock <= last) {
                     return None;
                 }
-                last_slice = Some(macroblock);
+                if last_slice.replace(macroblock).is_none() {
+                    first_slice = start;
+                }
             }
             // Supplemental information, parameter sets and delimiters stand before a picture.
             kind @ 6..=9 => {
@@ -45,7 +50,7 @@ pub(crate) fn whole_picture(bytes: &[u8]) -> Option<WholePicture> {
         }
         is_first = false;
     }
-    last_slice.map(|_| WholePicture { has_parameters })
+    last_slice.map(|_| WholePicture { has_parameters, first_slice })
 }
 
 /// `first_mb_in_slice`, an Exp-Golomb code at the start of a slice header.
@@ -77,6 +82,10 @@ mod tests {
                 .map(|p| p.has_parameters)
         };
         assert_eq!(whole(&[&delimiter, &set, &information, &first]), Some(true));
+        assert_eq!(
+            whole_picture(&[&delimiter[..], &first, &second].concat()).unwrap().first_slice,
+            delimiter.len() + 4
+        );
         assert_eq!(whole(&[&delimiter, &first, &second, &third, &filler]), Some(false), "slices");
         assert_eq!(whole(&[&first]), Some(false), "no delimiter");
         assert_eq!(whole(&[&first, &first]), None, "two pictures, or fields");

@@ -106,7 +106,9 @@ impl Pictures {
         else {
             return Ok(ControlFlow::Break(irregular));
         };
-        let Some(picture) = self.parser.picture(&packet) else { return Ok(ControlFlow::Break(irregular)) };
+        let Some(picture) = self.parser.picture(&packet, whole.first_slice) else {
+            return Ok(ControlFlow::Break(irregular));
+        };
         // Fields, and pictures that are shown longer than others.
         if *self.repeated_fields.get_or_insert(picture.repeated_fields) != picture.repeated_fields {
             return Ok(ControlFlow::Break(irregular));

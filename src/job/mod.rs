@@ -26,7 +26,7 @@ use prepared::{Target, identity};
 use publish::PartFiles;
 use subtitles::Subtitles;
 
-pub(crate) use prepared::Prepared;
+pub(crate) use prepared::{Prepared, Verified};
 
 /// One merge: an input, an output and what to do on the way.
 #[must_use = "a job does nothing until it is run"]
@@ -101,7 +101,7 @@ impl Job {
             if let Err(error) = prepared.begin_download() {
                 return Err(prepared.give_up(error));
             }
-            prepared.merge()
+            prepared.merge()?.publish()
         })
     }
 

@@ -20,7 +20,9 @@ use crate::mux::{Extent, Sink};
 use crate::options::{Format, Options, Resume};
 use crate::pipeline::{self, Merged, PlannedInput, Settings, Teller};
 use crate::plan::{Listed, Plan, Purpose, plan};
-use crate::report::{Download as Downloaded, DroppedStream, Elapsed, Report, SegmentCounts, TrackReport};
+use crate::report::{
+    Download as Downloaded, DroppedStream, Elapsed, Report, SegmentCounts, SubtitleReport, TrackReport, Verification,
+};
 use crate::workspace::Workspace;
 
 /// A job whose plan is made.
@@ -113,19 +115,19 @@ impl Prepared {
         self.workspace.path()
     }
 
-    /// Merges what comes, verifies and publishes it. Blocks; waits for what is still to come.
-    pub(crate) fn merge(mut self) -> Result<Report> {
+    /// Merges what comes, and verifies it. Blocks; waits for what is still to come.
+    pub(crate) fn merge(mut self) -> Result<Verified> {
         let cancel = self.cancel.limited(self.options.merge_timeout);
         if let Some(download) = &self.download {
             download.waits_for_free(&cancel);
         }
         match self.write(&cancel) {
-            Ok(report) => Ok(report),
+            Ok(merged) => Ok(Verified { job: self, merged, cancel }),
             Err(error) => Err(self.give_up(error)),
         }
     }
 
-    fn write(&mut self, cancel: &CancelToken) -> Result<Report> {
+    fn write(&mut self, cancel: &CancelToken) -> Result<Output> {
         let Self { options, format, tell, target, plan, .. } = self;
         let format = *format;
         let (segments, duration) = (plan.segments(), plan.duration());
@@ -171,11 +173,16 @@ impl Prepared {
         for (part, output) in merged.parts.iter().zip(&outputs) {
             size_bytes += check.file(part, output, tell, cancel)?;
         }
+        Ok(Output { merged, paths: outputs, subtitles, size_bytes, verify: check.decoded(), segments })
+    }
+
+    fn publish(&mut self, output: Output, cancel: &CancelToken) -> Result<Report> {
+        let Self { tell, target, .. } = self;
         // From here on the file is there, whatever comes: a cancellation is looked at once more before.
         cancel.check()?;
         target.publish()?;
         if !matches!(target, Target::Stream(_)) {
-            for output in &outputs {
+            for output in &output.paths {
                 let size_bytes = output.metadata().map_or(0, |m| m.len());
                 tell.event(|job| Event::Published { job, output: output.clone(), size_bytes });
             }
@@ -195,8 +202,39 @@ impl Prepared {
             bytes: counts.bytes,
             resumed_segments: progress.map_or(0, |progress| progress.resumed),
         };
-        let verify = check.decoded();
-        Ok(Report { subtitles, verify, ..report(merged, outputs, size_bytes, segments, downloaded, elapsed_s, tell) })
+        Ok(report(output, downloaded, elapsed_s, tell))
+    }
+}
+
+/// What a job wrote.
+struct Output {
+    merged: Merged,
+    /// The names that the files are to have.
+    paths: Vec<PathBuf>,
+    subtitles: Vec<SubtitleReport>,
+    size_bytes: u64,
+    verify: Option<Verification>,
+    /// Those that were planned.
+    segments: u64,
+}
+
+/// A job whose output is complete, and has not got its name yet.
+pub(crate) struct Verified {
+    job: Prepared,
+    merged: Output,
+    cancel: CancelToken,
+}
+
+impl Verified {
+    /// The folder of its workspace.
+    pub(crate) fn workspace(&self) -> &Path {
+        self.job.workspace()
+    }
+
+    /// Publishes the output. Blocks on the disk, and needs no processor.
+    pub(crate) fn publish(self) -> Result<Report> {
+        let Self { mut job, merged, cancel } = self;
+        job.publish(merged, &cancel).map_err(|error| job.give_up(error))
     }
 }
 
@@ -275,15 +313,8 @@ impl Target {
     }
 }
 
-fn report(
-    merged: Merged,
-    outputs: Vec<PathBuf>,
-    size_bytes: u64,
-    planned: u64,
-    download: Downloaded,
-    elapsed_s: Elapsed,
-    tell: &mut Teller,
-) -> Report {
+fn report(output: Output, download: Downloaded, elapsed_s: Elapsed, tell: &mut Teller) -> Report {
+    let Output { merged, paths: outputs, subtitles, size_bytes, verify, segments: planned } = output;
     let tracks =
         merged.parts.iter().flat_map(|part| part.tracks.iter().enumerate()).map(|(index, track)| TrackReport {
             index,
@@ -305,7 +336,7 @@ fn report(
         duration_s: merged.parts.iter().map(|part| part.duration.seconds()).sum(),
         segments: SegmentCounts { planned, merged: merged.segments_merged, missing: merged.segments_missing },
         tracks: tracks.collect(),
-        subtitles: Vec::new(),
+        subtitles,
         discontinuities: merged.discontinuities,
         timestamp_resets: merged.counts.resets,
         duplicate_packets: merged.counts.duplicates,
@@ -314,7 +345,7 @@ fn report(
         bytes_in: tell.bytes_in,
         download,
         warnings: tell.take_warnings(),
-        verify: None,
+        verify,
         elapsed_s,
     }
 }

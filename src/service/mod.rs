@@ -91,7 +91,8 @@ impl ServiceBuilder {
     }
 
     /// Jobs that merge at a time, each on a thread of the service's pool; 2 by default. A job merges once its download
-    /// is complete, so none waits for the network there.
+    /// is complete, so none waits for the network there, and leaves its place once its output is verified: it may
+    /// have to wait for the disk before that gets its name.
     pub fn max_concurrent_merges(mut self, jobs: usize) -> Self {
         self.settings.max_concurrent_merges = jobs.max(1);
         self

@@ -15,7 +15,7 @@ use super::work::{Entry, Message, Running, Shared};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::job::{Job, Prepared, guarded};
+use crate::job::{Job, Prepared, Verified, guarded};
 use crate::report::Report;
 use crate::workspace;
 
@@ -23,6 +23,8 @@ use crate::workspace;
 const PLANS_BESIDE: usize = 8;
 /// Downloads that have stalled do not count, up to so many.
 const MAX_STALLED: usize = 32;
+/// Outputs that may wait for the disk beside the merges.
+const PUBLISHED_BESIDE: usize = 4;
 /// How often tokens of the submitters' own are looked at, and kept workspaces.
 const TICK: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -39,6 +41,8 @@ pub(super) struct Queue {
     stalled: usize,
     ready: VecDeque<(Running, Box<Prepared>)>,
     merging: usize,
+    /// Outputs that wait for the disk: no merge does.
+    publishing: usize,
     /// Of jobs that have not ended: what cancels them, and their output paths.
     active: HashMap<u64, CancelToken>,
     claims: HashSet<PathBuf>,
@@ -70,6 +74,7 @@ impl Queue {
             stalled: 0,
             ready: VecDeque::new(),
             merging: 0,
+            publishing: 0,
             active: HashMap::new(),
             claims: HashSet::new(),
             submitted: 0,
@@ -103,7 +108,7 @@ impl Queue {
     }
 
     fn is_idle(&self) -> bool {
-        let at_work = self.planning + self.downloading + self.merging;
+        let at_work = self.planning + self.downloading + self.merging + self.publishing;
         at_work == 0 && self.waiting.is_empty() && self.planned.is_empty() && self.ready.is_empty()
     }
 
@@ -128,8 +133,18 @@ impl Queue {
                     Err(error) => self.end(running, Err(error)),
                 }
             }
-            Message::Merged(running, outcome, kept) => {
+            Message::Verified(running, verified) => {
                 self.merging -= 1;
+                self.publishing += 1;
+                self.publish(running, verified);
+            }
+            Message::Failed(running, error, workspace) => {
+                self.merging -= 1;
+                self.keep(Some(workspace));
+                self.end(running, Err(error));
+            }
+            Message::Published(running, outcome, kept) => {
+                self.publishing -= 1;
                 self.keep(kept);
                 self.end(running, *outcome);
             }
@@ -230,9 +245,11 @@ impl Queue {
             self.work("avweld-download", running, |_, running, messages| download(running, prepared, &messages));
         }
         loop {
-            let free = self.settings.max_concurrent_merges.saturating_sub(self.merging);
+            let most = self.settings.max_concurrent_merges;
+            // Where the disk is slower than the merges, they wait for it.
+            let free = most.min((most + PUBLISHED_BESIDE).saturating_sub(self.publishing)).saturating_sub(self.merging);
             let ready = self.ready.iter_mut().map(|(running, _)| running);
-            if !may_begin(&self.shared, free, self.budget.merges, self.merging, ready) {
+            if !may_begin(&self.shared, free, self.budget.merges, self.merging + self.publishing, ready) {
                 break;
             }
             let Some((running, prepared)) = self.ready.pop_front() else { break };
@@ -242,15 +259,27 @@ impl Queue {
             self.pool.spawn(move || {
                 let token = running.slot.cancel.clone();
                 let workspace = prepared.workspace().to_owned();
-                let outcome = guarded(&token, || prepared.merge());
-                let kept = outcome.is_err().then_some(workspace);
+                let message = match guarded(&token, || prepared.merge()) {
+                    Ok(verified) => Message::Verified(running, Box::new(verified)),
+                    Err(error) => Message::Failed(running, error, workspace),
+                };
                 // The queue is there until all jobs have ended.
-                let _gone = messages.send(Message::Merged(running, Box::new(outcome), kept));
+                let _gone = messages.send(message);
             });
         }
     }
 
-    /// Runs a part of a job that waits for the network, on a thread of its own.
+    fn publish(&mut self, running: Running, verified: Box<Verified>) {
+        self.work("avweld-publish", running, |_, running, _| {
+            let token = running.slot.cancel.clone();
+            let workspace = verified.workspace().to_owned();
+            let outcome = guarded(&token, || verified.publish());
+            let kept = outcome.is_err().then_some(workspace);
+            Message::Published(running, Box::new(outcome), kept)
+        });
+    }
+
+    /// Runs a part of a job that waits for the network or the disk, on a thread of its own.
     fn work(
         &mut self,
         name: &str,
@@ -275,6 +304,7 @@ impl Queue {
                 let error = Error::io("cannot start a thread for the job", e);
                 match name {
                     "avweld-plan" => self.planning -= 1,
+                    "avweld-publish" => self.publishing -= 1,
                     _ => self.downloading -= 1,
                 }
                 self.end(running, Err(error));

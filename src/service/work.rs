@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::handle::Slot;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
-use crate::job::{Job, Prepared};
+use crate::job::{Job, Prepared, Verified};
 use crate::net::Network;
 use crate::report::Report;
 
@@ -46,8 +46,12 @@ pub(super) enum Message {
     Stalled(bool),
     /// A job's download has ended. The error of one that failed keeps no workspace open.
     Downloaded(Running, Result<Box<Prepared>>),
+    /// A job's output is written and verified.
+    Verified(Running, Box<Verified>),
+    /// A merge has failed, and its workspace was kept where the path stands.
+    Failed(Running, Error, PathBuf),
     /// A job has ended, and its workspace was kept where the path stands.
-    Merged(Running, Box<Result<Report>>, Option<PathBuf>),
+    Published(Running, Box<Result<Report>>, Option<PathBuf>),
     /// A workspace was kept after a failed download.
     Kept(PathBuf),
     Stop,

@@ -1,5 +1,6 @@
 //! Packets to a file: tracks, framing, header and trailer, the place of `moov`, and reading back what was written.
 
+mod allocate;
 mod avc;
 mod decode;
 mod faststart;

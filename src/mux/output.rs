@@ -150,10 +150,8 @@ impl OutputFile {
 
     /// Writes the trailer, and puts `moov` to the front where it belongs there.
     pub(crate) fn finish(self) -> Result<Written> {
-        let Sink::File(file, follow) = self.muxer.finish()? else { return Ok(Written { file: None }) };
-        if let Some(mut follow) = follow {
-            follow.finish().map_err(|e| Error::io("cannot write the output to disk", e))?;
-        }
+        let Sink::File(file) = self.muxer.finish()? else { return Ok(Written { file: None }) };
+        let file = file.finish()?;
         if let Some(reserved) = self.reserved {
             faststart::arrange(&file, reserved)?;
         }

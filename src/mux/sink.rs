@@ -1,8 +1,9 @@
 //! What a muxer writes to: a file that can seek, or a stream that cannot.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use super::allocate::Allocation;
 use super::write_back::WriteBack;
 use crate::av::{Reader, Writer};
 use crate::error::{Error, Result};
@@ -10,25 +11,55 @@ use crate::options::Fsync;
 
 /// The bytes' destination.
 pub(crate) enum Sink {
-    /// With what brings it to disk while it is written, where that is wanted.
-    File(File, Option<WriteBack>),
+    File(SinkFile),
     Stream(Box<dyn Write + Send>),
 }
 
+/// A file, and how far its writing has come.
+pub(crate) struct SinkFile {
+    file: File,
+    position: u64,
+    allocation: Allocation,
+    /// Brings it to disk while it is written, where that is wanted.
+    follow: Option<WriteBack>,
+}
+
 impl Sink {
-    /// A file that can seek.
+    /// A file that can seek, and stands at its start.
     pub(crate) fn file(file: File, fsync: Fsync) -> Self {
-        Self::File(file, (fsync == Fsync::On).then(WriteBack::default))
+        let follow = (fsync == Fsync::On).then(WriteBack::default);
+        Self::File(SinkFile { file, position: 0, allocation: Allocation::default(), follow })
+    }
+}
+
+impl SinkFile {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.allocation.ahead(&self.file, self.position, bytes.len());
+        self.file.write_all(bytes)?;
+        self.position += bytes.len() as u64;
+        self.follow.as_mut().map_or(Ok(()), |follow| follow.wrote(&self.file, bytes.len()))
+    }
+
+    fn seek(&mut self, position: u64) -> io::Result<()> {
+        self.position = self.file.seek(SeekFrom::Start(position))?;
+        Ok(())
+    }
+
+    /// Nothing more is written by the muxer. Blocks until what was asked to go to disk is there.
+    pub(super) fn finish(mut self) -> Result<File> {
+        let finished = self.follow.as_mut().map_or(Ok(()), WriteBack::finish);
+        finished.map_err(|e| Error::io("cannot write the output to disk", e))?;
+        // What was set aside beyond the end goes back.
+        let cut = self.file.metadata().and_then(|m| self.file.set_len(m.len()));
+        cut.map_err(|e| Error::io("cannot write the output", e))?;
+        Ok(self.file)
     }
 }
 
 impl Writer for Sink {
     fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
-            Self::File(file, follow) => file.write_all(bytes).and_then(|()| match follow {
-                Some(follow) => follow.wrote(file, bytes.len()),
-                None => Ok(()),
-            }),
+            Self::File(file) => file.write_all(bytes),
             Self::Stream(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
         }
         .map_err(|e| Error::io("cannot write the output", e))
@@ -40,7 +71,7 @@ impl Writer for Sink {
 
     fn seek(&mut self, position: u64) -> Result<()> {
         match self {
-            Self::File(file, _) => file.seek(SeekFrom::Start(position)).map(drop),
+            Self::File(file) => file.seek(position),
             Self::Stream(_) => Err(std::io::ErrorKind::Unsupported.into()),
         }
         .map_err(|e| Error::io("cannot seek in the output", e))

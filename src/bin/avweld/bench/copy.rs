@@ -13,7 +13,7 @@ use super::check;
 /// Read and written at once.
 const PIECE: usize = 1 << 20;
 /// A merge asks for so much to be brought to disk while it goes on, so a copy does.
-const STEP: u64 = 64 << 20;
+const STEP: u64 = 16 << 20;
 
 /// Puts files one behind the other into a new one, which gets its name when it is on disk; returns its length in bytes.
 pub(super) fn copy(files: &[PathBuf], to: &Path, cancel: &CancelToken) -> Result<u64> {

@@ -99,6 +99,10 @@ pub(super) struct Source {
     last_segment: Option<usize>,
     /// For the account of segments: times are unwrapped to the neighbourhood of this.
     reference_ticks: Option<i64>,
+    /// Segments that left time behind them, and how much each.
+    holes: Vec<(usize, Nanos)>,
+    /// The segment that the clock of packed audio without tags begins with.
+    counts_from: usize,
     /// Packets left out because they hold no frame that a muxer could take.
     torn: u64,
 }
@@ -119,6 +123,8 @@ impl Source {
             clock: None,
             last_segment: None,
             reference_ticks: None,
+            holes: Vec::new(),
+            counts_from: 0,
             torn: 0,
         }
     }
@@ -141,6 +147,7 @@ impl Source {
                 if matches!(end.ending, Ending::Read { .. }) {
                     self.last_segment = Some(end.segment);
                 }
+                self.holes.extend(self.left_out(end).map(|time| (end.segment, time)));
                 self.audit.end(end.clone());
                 tell.bytes_in += end.bytes;
                 tell.segments += 1;
@@ -258,11 +265,15 @@ impl Source {
 
     /// What the timeline must know of a packet; `None` if its stream is left out.
     pub(super) fn stamp(&mut self, demuxed: &DemuxedPacket) -> Option<Item<()>> {
-        let clock = *self.clock.get_or_insert(match (self.container, demuxed.audio_start_ticks) {
+        let begins = match (self.container, demuxed.audio_start_ticks) {
             (Some(container), Some(_)) if container.is_packed_audio() => Clock::Tags,
             (Some(container), None) if container.is_packed_audio() => Clock::None,
             _ => Clock::Container,
-        });
+        };
+        if self.clock.is_none() {
+            self.counts_from = demuxed.segment;
+        }
+        let clock = *self.clock.get_or_insert(begins);
         let Feeding { track, stream, timed, .. } = &self.feeding[demuxed.stream];
         let packet = &demuxed.packet;
         let data = packet.data();
@@ -291,6 +302,14 @@ impl Source {
             bytes: data.len(),
             payload: (),
         };
+        // A count of samples knows nothing of what is not there.
+        if clock == Clock::None {
+            let is_before = |segment: usize| (self.counts_from..demuxed.segment).contains(&segment);
+            let holes = self.holes.iter().filter(|(segment, _)| is_before(*segment));
+            let ticks = holes.fold(Nanos::ZERO, |sum, (_, time)| sum.plus(*time)).to_ticks(stream.time_base);
+            item.pts = item.pts.map(|pts| pts.saturating_add(ticks));
+            item.dts = item.dts.map(|dts| dts.saturating_add(ticks));
+        }
         // Only where a PES packet begins does a transport stream give a time, and only there has a packet a position. The
         // others have one that libav made, which stands still as long as it has not learned how long a frame is.
         if let (None, Some((begin, before)), Some(rate)) = (packet.position(), timed, rate)

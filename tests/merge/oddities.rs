@@ -121,7 +121,7 @@ fn a_segment_of_tables_alone_is_missing_and_costs_nothing_of_the_others() {
 #[test]
 fn missing_segments_leave_their_time_and_a_line_in_the_report() {
     type Case<'a> = (&'a str, &'a [&'a str], &'a [u64], &'a [u64], f64);
-    let cases: [Case; 9] = [
+    let cases: [Case; 12] = [
         ("ts-h264-aac", &["index0.ts"], &[0], &[50, 97], 2.07),
         ("ts-h264-aac", &["index1.ts"], &[1], &[50, 96], 3.03),
         ("ts-h264-aac", &["index2.ts"], &[2], &[50, 91], 2.02),
@@ -129,6 +129,9 @@ fn missing_segments_leave_their_time_and_a_line_in_the_report() {
         ("ts-h264-aac", &["index0.ts", "index2.ts"], &[0, 2], &[25, 46], 1.06),
         ("fmp4-muxed", &["index1.m4s"], &[1], &[50, 96], 3.03),
         ("packed-aac", &["a1.aac"], &[1], &[96], 3.03),
+        ("packed-no-tags", &["a1.aac"], &[1], &[96], 3.03),
+        ("packed-no-tags", &["a1.aac", "a2.aac"], &[1, 2], &[50], 3.03),
+        ("packed-no-tags", &["a0.aac"], &[0], &[96], 2.05),
         ("separate-audio-ts", &["a1.aac"], &[1], &[75, 96], 3.23),
         ("separate-audio-ts", &["video1.ts"], &[1], &[50, 142], 3.23),
     ];

@@ -117,6 +117,27 @@ fn a_segment_of_tables_alone_is_missing_and_costs_nothing_of_the_others() {
     assert!(packets == [50, 96] && warnings.contains("index1.ts"), "{packets:?} {warnings}");
 }
 
+#[test]
+fn a_fragment_that_lists_samples_in_another_segment_costs_that_one_nothing() {
+    for damaged in 0..2 {
+        let sandbox = Sandbox::new();
+        let name = format!("index{damaged}.m4s");
+        let playlist = spoil(&sandbox.input(), "fmp4-muxed", &name, |mut bytes| {
+            let offset = memchr::memmem::find_iter(&bytes, b"trun").nth(1).unwrap() + 12;
+            let ahead = u32::try_from(bytes.len()).unwrap() + 600;
+            let field = bytes[offset..].first_chunk_mut::<4>().unwrap();
+            *field = (u32::from_be_bytes(*field) + ahead).to_be_bytes();
+            bytes
+        });
+        let message = refusal(&sandbox, &playlist);
+        assert!(message.contains(&name), "{message}");
+        let report = sandbox.merge(&playlist, "out.mp4", &["--on-gap", "skip"]);
+        assert_eq!(report["segments"]["missing"], Value::from(vec![damaged]), "{report}");
+        let sound = &report["tracks"][1]["packets"];
+        assert!(sound.as_u64().unwrap() >= 90, "{report}");
+    }
+}
+
 /// Where segments are that are not there: the list, and how long each track is with their time kept.
 #[test]
 fn missing_segments_leave_their_time_and_a_line_in_the_report() {

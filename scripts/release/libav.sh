@@ -52,4 +52,9 @@ mkdir -p "$out/build"
     make DESTDIR="$out/installed" install
 )
 cp "$root/source/COPYING.LGPLv2.1" "$out/"
+# Cargo keeps the static libraries that a crate was built with, and does not see that they are others now.
+for profile in dev release; do
+    cargo clean --quiet --locked --package ffmpeg-sys-next --profile "$profile"
+    case $target in *-musl) cargo clean --quiet --locked -p ffmpeg-sys-next --profile "$profile" --target "$target" ;; esac
+done
 echo "$wanted" > "$out/built"

@@ -3,7 +3,7 @@
 # usage: scripts/release/deb.sh    after scripts/release/build.sh
 set -eu
 cd "$(dirname "$0")/../.."
-command -v cargo-deb >/dev/null || { echo "cargo-deb is missing: cargo install cargo-deb" >&2; exit 1; }
+command -v cargo-deb >/dev/null || { echo "cargo-deb is missing: cargo install cargo-deb --locked" >&2; exit 1; }
 mkdir -p dist/deb
 dist/avweld man > dist/deb/avweld.1
 for shell in bash fish zsh; do dist/avweld completions "$shell" > "dist/deb/avweld.$shell"; done

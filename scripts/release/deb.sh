@@ -7,4 +7,9 @@ command -v cargo-deb >/dev/null || { echo "cargo-deb is missing: cargo install c
 mkdir -p dist/deb
 dist/avweld man > dist/deb/avweld.1
 for shell in bash fish zsh; do dist/avweld completions "$shell" > "dist/deb/avweld.$shell"; done
+{
+    cat LICENSE
+    echo
+    echo "libav (LGPL 2.1 or later), the C library and the crates that are linked in: /usr/share/doc/avweld/THIRD-PARTY.txt."
+} > dist/deb/copyright
 cargo deb --no-build --no-strip --output dist/

@@ -36,7 +36,7 @@ case $target in
             export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS="--sysroot $PWD/target/musl/sysroot"
         export CC_x86_64_unknown_linux_musl=musl-gcc CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=musl-gcc
         cargo rustc --release --locked --jobs "$jobs" --features static --target "$target" --bin avweld -- \
-            -C strip=symbols
+            -C link-arg=-lgcc -C strip=symbols
         built=target/$target/release/avweld
         ;;
 esac

@@ -48,5 +48,7 @@ for file in crtbegin.o crtbeginS.o crtend.o crtendS.o; do
     cp "$(gcc -print-file-name="$file")" "$library/self-contained/"
 done
 cp "$(gcc -print-file-name=libgcc_eh.a)" "$library/self-contained/libunwind.a"
+musl-gcc -O2 -fPIC -c scripts/release/musl.c -o "$root/musl.o"
+ar rs "$library/self-contained/libunwind.a" "$root/musl.o"
 rm -r "$root/build" "$root/source"
 echo "$wanted" > "$root/built"

@@ -13,10 +13,7 @@ case $target in
     *-gnu) name=avweld ;;
     *-musl)
         name=avweld-musl
-        [ -d "$(rustc --print target-libdir --target "$target")" ] || {
-            echo "this Rust has no standard library for $target: rustup target add $target" >&2
-            exit 1
-        }
+        sh "$here/musl-std.sh"
         ;;
 esac
 sh "$here/libav-source.sh"
@@ -29,13 +26,17 @@ case $target in
         cc -O2 -c "$here/static.c" -o "$libav/static.o"
         # Only the last step is told: crates are the same in a static program and in another.
         cargo rustc --release --locked --jobs "$jobs" --features static --bin avweld -- \
-            -C target-feature=+crt-static -C link-arg="$libav/static.o" -C strip=symbols
+            -C target-feature=+crt-static -C link-arg="$libav/static.o" \
+            -C link-arg=-Wl,--wrap=getaddrinfo,--wrap=getpwuid_r -C strip=symbols
         built=target/release/avweld
         ;;
     *-musl)
+        # Where rustup has no library for it, the one that musl-std.sh built.
+        [ -d "$(rustc --print target-libdir --target "$target")" ] ||
+            export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS="--sysroot $PWD/target/musl/sysroot"
         export CC_x86_64_unknown_linux_musl=musl-gcc CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=musl-gcc
         cargo rustc --release --locked --jobs "$jobs" --features static --target "$target" --bin avweld -- \
-            -C strip=symbols
+            -C link-arg=-lgcc -C strip=symbols
         built=target/$target/release/avweld
         ;;
 esac

@@ -21,6 +21,8 @@ done
 # muxers ask for, and the decoders of DECODERS that libav has itself. A decoder is needed to learn a stream's
 # parameters even where nothing is decoded.
 demuxers=mpegts,mov,aac,loas,mp3,ac3,eac3,flac,matroska
+# A transport stream that does not say what it carries is probed: by these, and without one of them as something else.
+demuxers=$demuxers,h264,hevc,av1,vvc,m4v,mpegvideo,dts,truehd,dvbsub,dvbtxt
 muxers=mp4,mov,ipod,matroska,webm,mpegts
 parsers=h264,hevc,av1,vp8,vp9,mpegvideo,mpeg4video,aac,aac_latm,mpegaudio,ac3,opus,flac,vorbis,dca,mlp
 filters=aac_adtstoasc,h264_mp4toannexb,hevc_mp4toannexb,extract_extradata,av1_frame_merge,vp9_superframe,null
@@ -50,4 +52,9 @@ mkdir -p "$out/build"
     make DESTDIR="$out/installed" install
 )
 cp "$root/source/COPYING.LGPLv2.1" "$out/"
+# Cargo keeps the static libraries that a crate was built with, and does not see that they are others now.
+for profile in dev release; do
+    cargo clean --quiet --locked --package ffmpeg-sys-next --profile "$profile"
+    case $target in *-musl) cargo clean --quiet --locked -p ffmpeg-sys-next --profile "$profile" --target "$target" ;; esac
+done
 echo "$wanted" > "$out/built"

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Writes what a release must say of the work of others: target/libav/TARGET/notices.txt, which `avweld --version -v`
-# prints, and dist/THIRD-PARTY.txt with the licence text of each crate.
+# prints, and dist/THIRD-PARTY.txt (for musl THIRD-PARTY-musl.txt) with the licence text of each crate.
 # usage: scripts/release/notices.sh TARGET
 set -eu
 cd "$(dirname "$0")/../.."
 target=$1
 root=$PWD/target/libav
-crates=$(cargo tree --locked --edges normal --features static --prefix none --format '{p}|{l}' |
+case $target in *-musl) texts_of=dist/THIRD-PARTY-musl.txt ;; *) texts_of=dist/THIRD-PARTY.txt ;; esac
+crates=$(cargo tree --locked --target "$target" --edges normal --features static --prefix none --format '{p}|{l}' |
     sed -e 's/ (\*)$//' -e 's/ (proc-macro)//' -e 's/^\([^ ]*\) v\([^ |]*\)[^|]*|/\1 \2|/' | grep -v '^avweld ' | sort -u)
 
 {
@@ -24,6 +25,7 @@ EOF
         *-gnu) echo "The GNU C library, LGPL 2.1 or later, of $(getconf GNU_LIBC_VERSION)." ;;
         *-musl) echo "musl, the C library: MIT." ;;
     esac
+    echo "libgcc, GCC's runtime library: GPL 3 or later with the GCC Runtime Library Exception."
     echo
     echo "Rust crates, each with its version and licence:"
     echo "$crates" | sed 's/|/: /'
@@ -54,4 +56,4 @@ done
         echo
         cat "${names%.names}.text"
     done
-} > dist/THIRD-PARTY.txt
+} > "$texts_of"

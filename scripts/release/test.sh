@@ -11,5 +11,5 @@ export AVWELD_BIN
 ! ldd "$AVWELD_BIN" 2>&1 | grep '=>' || { echo "$AVWELD_BIN needs shared libraries" >&2; exit 1; }
 sh scripts/release/bare.sh "$AVWELD_BIN"
 
-cargo test --locked --test cli --test merge --test inspect --test batch "$@"
+cargo test --locked --no-fail-fast --test cli --test merge --test inspect --test batch "$@"
 FFMPEG_DIR=$libav/installed/libav cargo test --locked --features static --lib "$@"

@@ -1,7 +1,8 @@
-//! AAC and H.264 as transport streams carry them, to what MP4 and Matroska do: what each frame says of its coding goes
+//! AAC, H.264 and HEVC as transport streams carry them, to what MP4 and Matroska do: what each frame says of its coding goes
 //! into the header once.
 
-use super::avc::{self, Framing};
+use super::units::Framing;
+use super::{avc, hevc};
 use crate::av::{BitstreamFilter, CodecId, Packet, Parameters};
 use crate::container::latm_frame;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,10 +24,7 @@ impl Unframe {
                 Ok(Some(Self::Adts(BitstreamFilter::adts_to_asc(source)?)))
             }
             CodecId::AAC_LATM => Ok(Some(Self::Latm)),
-            CodecId::H264 if avc::configuration(source.extradata()).is_some() => {
-                Ok(Some(Self::StartCodes(Framing::default())))
-            }
-            _ => Ok(None),
+            _ => Ok(configuration(source).map(|_| Self::StartCodes(Framing::default()))),
         }
     }
 
@@ -60,13 +58,22 @@ impl Unframe {
                 parameters.set_codec(CodecId::AAC);
             }
             (Self::StartCodes(_), _) => {
-                if let Some(record) = avc::configuration(parameters.extradata()) {
+                if let Some(record) = configuration(parameters) {
                     parameters.set_extradata(&record)?;
                 }
             }
             (Self::Adts(_) | Self::Latm, None) => {}
         }
         Ok(())
+    }
+}
+
+/// The record that takes the place of parameter sets between start codes; `None` for what has none.
+fn configuration(parameters: &Parameters) -> Option<Vec<u8>> {
+    match parameters.codec() {
+        CodecId::H264 => avc::configuration(parameters.extradata()),
+        CodecId::HEVC => hevc::configuration(parameters.extradata()),
+        _ => None,
     }
 }
 

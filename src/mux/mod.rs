@@ -5,9 +5,11 @@ mod avc;
 mod decode;
 mod faststart;
 mod framing;
+mod hevc;
 mod output;
 mod sink;
 mod track;
+mod units;
 mod verify;
 mod write_back;
 

@@ -146,7 +146,7 @@ pub(super) fn check_format(format: Format, tracks: &[TrackPlan]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a decoder can begin: H.264 needs a sequence and a picture parameter set, HEVC too. libav writes an empty
+/// Whether a decoder can begin: H.264 needs a sequence and a picture parameter set, HEVC a video parameter set too. libav writes an empty
 /// configuration where one is missing, and no player opens the file.
 fn has_parameter_sets(parameters: &Parameters) -> bool {
     let extradata = parameters.extradata();
@@ -155,7 +155,7 @@ fn has_parameter_sets(parameters: &Parameters) -> bool {
         // As MP4 carries them already (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1): a version first, which is 1.
         CodecId::H264 | CodecId::HEVC if extradata.first() == Some(&1) => true,
         CodecId::H264 => [7, 8].iter().all(|kind| units().any(|b| b & 0x1f == *kind)),
-        CodecId::HEVC => [33, 34].iter().all(|kind| units().any(|b| b >> 1 & 0x3f == *kind)),
+        CodecId::HEVC => [32, 33, 34].iter().all(|kind| units().any(|b| b >> 1 & 0x3f == *kind)),
         _ => true,
     }
 }

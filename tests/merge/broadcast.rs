@@ -46,11 +46,21 @@ fn a_recording_that_begins_inside_of_an_audio_frame_loses_that_frame_alone() {
 fn short_frames_of_eac3_are_joined_to_samples_in_mp4_alone() {
     let sandbox = Sandbox::new();
     // Three blocks of silence each; the thirteenth is half a sample.
-    let frame = [&[0x0b, 0x77, 0x00, 0x1f, 0x24, 0x80][..], &[0; 58]].concat();
+    let mut frame = [&[0x0b, 0x77, 0x00, 0x1f, 0x24, 0x80][..], &[0; 58]].concat();
+    let check = crc16(&frame[2..62]);
+    frame[62..].copy_from_slice(&check.to_be_bytes());
     fs::write(sandbox.input().join("a.ec3"), frame.repeat(13)).unwrap();
     for (name, packets) in [("merged.mp4", 6), ("merged.mkv", 13)] {
         let report = sandbox.merge(sandbox.input().join("a.ec3"), name, &[]);
         assert_eq!(report["tracks"][0]["packets"], packets, "{name}");
     }
     assert_eq!(boxes::read(&sandbox.output("merged.mp4")).tracks[0].samples, 6);
+}
+
+/// The check at the end of a frame (ETSI TS 102 366, E.1.3.6): newer versions of libav ask for it before they believe a
+/// header.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, byte| {
+        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc: u16, _| crc << 1 ^ if crc >> 15 == 1 { 0x8005 } else { 0 })
+    })
 }

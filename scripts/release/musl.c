@@ -1,0 +1,46 @@
+/* Put beside gcc's unwinder where it is linked with musl: since glibc 2.35 it asks the C library where a function's
+ * object has its frames, and musl cannot say. This can, by what musl does have. */
+#define _GNU_SOURCE
+#include <link.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* As glibc lays it out on x86-64 (dlfcn.h). */
+struct dl_find_object {
+    unsigned long long flags;
+    void *map_start, *map_end;
+    struct link_map *link_map;
+    void *eh_frame;
+    unsigned long long reserved[7];
+};
+
+struct search {
+    uintptr_t address;
+    struct dl_find_object *found;
+};
+
+static int look(struct dl_phdr_info *object, size_t size, void *data) {
+    (void)size;
+    struct search *search = data;
+    const ElfW(Phdr) *code = NULL, *frames = NULL;
+    for (int n = 0; n < object->dlpi_phnum; n++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[n];
+        if (part->p_type == PT_LOAD && search->address - (object->dlpi_addr + part->p_vaddr) < part->p_memsz)
+            code = part;
+        if (part->p_type == PT_GNU_EH_FRAME)
+            frames = part;
+    }
+    if (!code || !frames)
+        return 0;
+    *search->found = (struct dl_find_object){
+        .map_start = (void *)(object->dlpi_addr + code->p_vaddr),
+        .map_end = (void *)(object->dlpi_addr + code->p_vaddr + code->p_memsz),
+        .eh_frame = (void *)(object->dlpi_addr + frames->p_vaddr),
+    };
+    return 1;
+}
+
+int _dl_find_object(void *address, struct dl_find_object *found) {
+    struct search search = {(uintptr_t)address, found};
+    return dl_iterate_phdr(look, &search) == 1 ? 0 : -1;
+}

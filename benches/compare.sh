@@ -11,7 +11,8 @@ usage: benches/compare.sh [OPTION]...
   --runs N        runs of each program, of which the median counts [default: 5]
   --avweld PATH   the program to measure [default: target/release/avweld]
   --dir DIR       where inputs are made, and kept, and outputs written [default: compare in the temporary folder]
-  --sync          bring the others' outputs to disk as well: avweld always does
+  --sync          bring the others' outputs to disk as well, as avweld does
+  --no-fsync      or leave that of avweld to the system too, as the others do
   --small         a tenth of the input, to try the script
   --list          the cases
   -h, --help      this
@@ -40,7 +41,7 @@ die() { say "compare.sh: $*"; exit 1; }
 has() { command -v "$1" >/dev/null; }
 
 here=$(cd "$(dirname "$0")" && pwd)
-chosen=() runs=5 avweld=$here/../target/release/avweld dir=${TMPDIR:-/tmp}/compare sync=false small=false
+chosen=() runs=5 avweld=$here/../target/release/avweld dir=${TMPDIR:-/tmp}/compare sync=false fsync= small=false
 while (($#)); do
     case $1 in
         --case) chosen+=("${2:?--case needs a name}"); shift ;;
@@ -48,6 +49,7 @@ while (($#)); do
         --avweld) avweld=${2:?--avweld needs a path}; shift ;;
         --dir) dir=${2:?--dir needs a folder}; shift ;;
         --sync) sync=true ;;
+        --no-fsync) fsync=--no-fsync ;;
         --small) small=true ;;
         --list) describe; exit ;;
         -h | --help) usage; exit ;;
@@ -218,7 +220,7 @@ race() {
 }
 
 q_av=$(quote "$avweld") q_in=$(quote "$in") q_out=$(quote "$out")
-merge="$q_av merge -q --config '' --temp-dir $q_out"
+merge="$q_av merge -q --config '' --temp-dir $q_out $fsync"
 ffmpeg="ffmpeg -hide_banner -loglevel error -nostdin -y -allowed_extensions ALL"
 
 case_ts() {
@@ -249,7 +251,7 @@ case_small() {
         excerpt "$in/ts/index.m3u8" $((n * 3 % (count - 2))) 3 >"$in/ts/small-$n.m3u8"
         printf '%s/ts/small-%s.m3u8 small-%s\n' "$in" "$n" "$n"
     done >"$list"
-    enter avweld "$q_av batch -q --config '' --temp-dir $q_out --output-dir $q_out -j $cores $(quote "$list")"
+    enter avweld "$q_av batch -q --config '' --temp-dir $q_out $fsync --output-dir $q_out -j $cores $(quote "$list")"
     other "xargs -P$cores ffmpeg" "seq 0 63 | xargs -P$cores -I{} $ffmpeg -i $q_in/ts/small-{}.m3u8 -c copy -movflags +faststart $q_out/{}.mp4" 'wall <= 0.30'
     race '64 merges of three segments'
 }
@@ -368,6 +370,7 @@ printf -- '- %s\n' "$("$avweld" --version | paste -sd';' | sed 's/;/, /g')"
 printf -- '- %s\n' "$(ffmpeg -version | head -n 1 | sed 's/ Copyright.*//')"
 if has mkvmerge; then printf -- '- %s\n' "$(mkvmerge --version)"; fi
 if has yt-dlp; then printf -- '- yt-dlp %s\n' "$(yt-dlp --version)"; fi
-printf -- '- medians of %s, others %s\n' "$runs" "$($sync && echo 'brought to disk too' || echo 'left in the page cache')"
+printf -- '- medians of %s, outputs of avweld %s, those of others %s\n' "$runs" \
+    "$([[ -n $fsync ]] && echo 'left in the page cache' || echo 'brought to disk')" "$($sync && echo 'brought to disk too' || echo 'left in the page cache')"
 if $small; then printf -- '- a tenth of the input: no figures to go by\n'; fi
 for name in "${chosen[@]}"; do "case_$name"; done

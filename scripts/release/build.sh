@@ -34,7 +34,8 @@ case $target in
         # Where rustup has no library for it, the one that musl-std.sh built.
         [ -d "$(rustc --print target-libdir --target "$target")" ] ||
             export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS="--sysroot $PWD/target/musl/sysroot"
-        export CC_x86_64_unknown_linux_musl=musl-gcc CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=musl-gcc
+        export CC_x86_64_unknown_linux_musl=musl-gcc
+        # Linked by the ordinary compiler, as Rust brings all of musl: musl-gcc would name a dynamic linker.
         cargo rustc --release --locked --jobs "$jobs" --features static --target "$target" --bin avweld -- \
             -C link-arg=-lgcc -C strip=symbols
         built=target/$target/release/avweld

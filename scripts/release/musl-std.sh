@@ -50,5 +50,15 @@ done
 cp "$(gcc -print-file-name=libgcc_eh.a)" "$library/self-contained/libunwind.a"
 musl-gcc -O2 -fPIC -c scripts/release/musl.c -o "$root/musl.o"
 ar rs "$library/self-contained/libunwind.a" "$root/musl.o"
+# That it links, runs and unwinds.
+cat > "$root/check.rs" <<'EOF'
+fn main() {
+    let caught = std::panic::catch_unwind(|| panic!("as it should"));
+    assert!(caught.is_err());
+}
+EOF
+rustc --sysroot "$root/sysroot" --target "$target" -C link-arg=-lgcc "$root/check.rs" -o "$root/check"
+RUST_BACKTRACE=1 "$root/check"
+
 rm -r "$root/build" "$root/source"
 echo "$wanted" > "$root/built"

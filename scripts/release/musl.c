@@ -1,9 +1,16 @@
-/* Put beside gcc's unwinder where it is linked with musl: since glibc 2.35 it asks the C library where a function's
- * object has its frames, and musl cannot say. This can, by what musl does have. */
+/* Put beside gcc's unwinder where it is linked with musl. Built for a glibc of 2.35 or newer, it asks the C library where
+ * a function's object has its frames, and musl cannot say: this can, by what musl does have. And it names some of the
+ * C library's functions weakly, sure that they are there: named here, they are linked. */
 #define _GNU_SOURCE
 #include <link.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+
+__attribute__((used)) static void *const needed[] = {
+    (void *)pthread_once,       (void *)pthread_mutex_lock,  (void *)pthread_mutex_unlock,
+    (void *)pthread_key_create, (void *)pthread_getspecific, (void *)pthread_setspecific,
+};
 
 /* As glibc lays it out on x86-64 (dlfcn.h). */
 struct dl_find_object {

@@ -24,7 +24,7 @@ const PLANS_BESIDE: usize = 8;
 /// Downloads that have stalled do not count, up to so many.
 const MAX_STALLED: usize = 32;
 /// Outputs that may wait for the disk beside the merges.
-const PUBLISHED_BESIDE: usize = 4;
+const PUBLISHED_BESIDE: usize = 16;
 /// How often tokens of the submitters' own are looked at, and kept workspaces.
 const TICK: std::time::Duration = std::time::Duration::from_millis(100);
 

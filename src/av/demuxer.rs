@@ -27,7 +27,9 @@ pub(super) fn may_decode(name: &CStr) -> bool {
 }
 
 /// Reads that fail in a row with "invalid data" before the demuxer is given up.
-const INVALID_IN_A_ROW: u32 = 10_000;
+const INVALID_IN_A_ROW: u64 = 10_000;
+/// The same where all bytes are read: as many samples as a fragment may lack.
+const INVALID_AT_END: u64 = 1000;
 
 /// The demuxers in use. libav never chooses one by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -308,7 +310,7 @@ impl<R: Reader> Demuxer<R> {
 
     /// The next packet; `None` at the end. Blocks on the reader.
     pub(crate) fn read(&mut self) -> Result<Option<Packet>> {
-        let mut in_a_row = 0;
+        let mut in_a_row: u64 = 0;
         loop {
             self.io.as_mut().map_or(Ok(()), Avio::check_cancelled)?;
             let mut packet = Packet::new()?;
@@ -329,9 +331,16 @@ impl<R: Reader> Demuxer<R> {
                     return Ok(Some(packet));
                 }
                 EOF => return Ok(None),
-                ffi::AVERROR_INVALIDDATA if in_a_row < INVALID_IN_A_ROW => {
+                ffi::AVERROR_INVALIDDATA
+                    if in_a_row < if self.is_at_end() { INVALID_AT_END } else { INVALID_IN_A_ROW } =>
+                {
                     in_a_row += 1;
                     self.invalid_reads += 1;
+                }
+                // It is told of, not passed over.
+                ffi::AVERROR_INVALIDDATA => {
+                    self.invalid_reads -= in_a_row;
+                    return Err(from_code("cannot read the media", code));
                 }
                 // A damaged header asks for more memory than any packet takes: that is the media's fault, not ours.
                 _ if ffi::AVUNERROR(code) == ffi::ENOMEM => {
@@ -340,6 +349,12 @@ impl<R: Reader> Demuxer<R> {
                 _ => return Err(from_code("cannot read the media", code)),
             }
         }
+    }
+
+    /// The reader has no more to give.
+    fn is_at_end(&self) -> bool {
+        // SAFETY: the context is open, and its `pb` ours.
+        unsafe { (*self.context).pb.as_ref().is_some_and(|io| io.eof_reached != 0) }
     }
 
     /// How often libav met data that it could not make sense of and went on behind it.

@@ -21,7 +21,7 @@ mod tests;
 
 pub(crate) use bsf::BitstreamFilter;
 pub(crate) use decoder::{Decoder, Tally};
-pub(crate) use demuxer::{Demuxer, DemuxerKind, Probing, Stream};
+pub(crate) use demuxer::{Demuxer, DemuxerKind, IndexEntry, Probing, Stream};
 pub(crate) use io::{Reader, Writer};
 pub(crate) use log::LogScope;
 pub(crate) use muxer::{Muxer, TrackSetup, Unstarted, Writing};

@@ -3,7 +3,7 @@
 use super::ending::{Ending, SegmentEnd};
 use super::feed::Feed;
 use super::input::{Demuxed, InputDemuxer, Next, State};
-use crate::av::Demuxer;
+use crate::av::{Demuxer, IndexEntry};
 use crate::container::Structure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnGap;
@@ -39,7 +39,7 @@ impl InputDemuxer {
             match damaged {
                 Some(segment) => {
                     self.taken.iter_mut().for_each(|t| t.repeated = t.given_since(segment + 1));
-                    if unsound == Some(segment) {
+                    if unsound == Some(segment) && !feed.is_endless() {
                         // Its end told already, and better, what is wrong with it.
                         feed.rewind(segment + 1);
                     } else {
@@ -52,15 +52,19 @@ impl InputDemuxer {
         }
     }
 
-    /// The mark of the first segment of which libav did not give all samples that it indexed.
+    /// The mark of the first segment of which libav did not give all samples that it indexed, or not whole.
     fn unread(&self, demuxer: &mut Demuxer<Feed>) -> Option<usize> {
         let mut first = None;
         for (index, stream) in self.stream_map.iter().enumerate() {
             let Some(taken) = stream.and_then(|stream| self.taken.get(stream)) else { continue };
-            if demuxer.index(index).is_ok_and(|entries| entries.count() as u64 > taken.read)
-                && let Some(feed) = demuxer.reader()
-            {
-                let mark = feed.fragments.mark_of(taken.id, taken.read).or(taken.mark).unwrap_or(0);
+            let Some(end) = demuxer.reader().map(|feed| feed.end_of_endless()) else { continue };
+            let Ok(entries) = demuxer.index(index) else { continue };
+            // Nothing but its samples tells that media without a size is cut.
+            let whole = |entry: &IndexEntry| end.is_none_or(|end| entry.position.saturating_add(entry.size) <= end);
+            let given = |(n, entry): &(usize, IndexEntry)| (*n as u64) < taken.read && whole(entry);
+            let missing = entries.enumerate().find(|entry| !given(entry)).map(|(n, _)| n);
+            if let (Some(n), Some(feed)) = (missing, demuxer.reader()) {
+                let mark = feed.fragments.mark_of(taken.id, n as u64).or(taken.mark).unwrap_or(0);
                 first = Some(first.map_or(mark, |first: usize| first.min(mark)));
             }
         }

@@ -70,6 +70,8 @@ pub(crate) struct Feed {
     reading: bool,
     /// The session was read to its end.
     exhausted: bool,
+    /// Its last box left its size open.
+    endless: bool,
     session: Option<Session>,
     seekable: Option<Seekable>,
     offset: u64,
@@ -99,6 +101,7 @@ impl Feed {
             open: None,
             reading: false,
             exhausted: false,
+            endless: false,
             session: None,
             seekable: None,
             offset: 0,
@@ -140,6 +143,16 @@ impl Feed {
     /// The segment whose end was not sound, so that the session had to end with it.
     pub(super) fn unsound(&self) -> Option<usize> {
         self.session.as_ref().filter(|session| session.container == Container::Mp4).and(self.last)
+    }
+
+    /// The demuxer came to the end of media that goes on to the end of its file, which libav takes for a file that is cut.
+    pub(super) fn is_endless(&self) -> bool {
+        self.endless && self.exhausted
+    }
+
+    /// Bytes of such a session.
+    pub(super) fn end_of_endless(&self) -> Option<u64> {
+        self.is_endless().then_some(self.offset)
     }
 
     /// Whether the demuxer took all of the session, or gave it up before.
@@ -187,7 +200,7 @@ impl Feed {
     pub(super) fn begin_session(&mut self) -> Result<Option<(Container, usize)>> {
         self.session = None;
         self.seekable = None;
-        (self.last, self.exhausted) = (None, false);
+        (self.last, self.exhausted, self.endless) = (None, false, false);
         if !self.open_next()? {
             return Ok(None);
         }
@@ -382,6 +395,7 @@ impl Feed {
         // context of their own.
         if open.container == Container::Mp4 && (structure != Structure::Whole || open.watch.is_endless()) {
             self.last = Some(open.segment);
+            self.endless = open.watch.is_endless();
         }
         let ending = Ending::Read { structure, init_only: open.prefix == InitPrefix::Only };
         self.ends.push(SegmentEnd { segment: open.segment, ending, bytes: open.read_bytes });

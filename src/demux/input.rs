@@ -182,6 +182,9 @@ impl InputDemuxer {
                 State::Between(feed) => self.begin_session(*feed)?,
                 State::Reading(mut demuxer) => {
                     let next = match self.next(&mut demuxer) {
+                        Err(error) if is_of_media(&error) && demuxer.reader().is_some_and(|feed| feed.is_endless()) => {
+                            Next::End
+                        }
                         Err(error) if is_of_media(&error) && self.pictures.is_none() => {
                             self.give_up(*demuxer, error)?;
                             continue;

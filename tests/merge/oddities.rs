@@ -138,6 +138,35 @@ fn a_fragment_that_lists_samples_in_another_segment_costs_that_one_nothing() {
     }
 }
 
+#[test]
+fn media_may_leave_its_size_open() {
+    let sandbox = Sandbox::new();
+    let open = |mut bytes: Vec<u8>| {
+        let kind = memchr::memmem::rfind(&bytes, b"mdat").unwrap();
+        bytes[kind - 4..kind].fill(0);
+        bytes
+    };
+    let mut playlist = PathBuf::new();
+    for n in 0..3 {
+        let name = format!("index{n}.m4s");
+        let path = sandbox.input().join(&name);
+        if n == 0 {
+            playlist = spoil(&sandbox.input(), "fmp4-muxed", &name, open);
+        } else {
+            fs::write(&path, open(fs::read(&path).unwrap())).unwrap();
+        }
+    }
+    assert_eq!(merged(&sandbox, &playlist, &[]), (vec![75, 142], "[]".to_owned()));
+    fs::remove_file(sandbox.output("out.mp4")).unwrap();
+    let path = sandbox.input().join("index1.m4s");
+    let bytes = fs::read(&path).unwrap();
+    for missing in [1, 10, 500, 2000] {
+        fs::write(&path, &bytes[..bytes.len() - missing]).unwrap();
+        let message = refusal(&sandbox, &playlist);
+        assert!(message.contains("index1.m4s"), "{missing}: {message}");
+    }
+}
+
 /// Where segments are that are not there: the list, and how long each track is with their time kept.
 #[test]
 fn missing_segments_leave_their_time_and_a_line_in_the_report() {

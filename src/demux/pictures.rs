@@ -13,6 +13,9 @@ use crate::error::Result;
 /// libav cuts longer PES packets that do not tell their length (libavformat/mpegts.c, `max_packet_size`), between TS packets.
 const FULL_PIECE_BYTES: RangeInclusive<usize> = (200 << 10) - 188..=200 << 10;
 
+/// A picture in more pieces than this, 25 MB, is left to libav.
+const MAX_PIECES: usize = 128;
+
 /// A picture.
 pub(super) struct Whole {
     pub(super) packet: Packet,
@@ -56,7 +59,7 @@ impl Pictures {
         let may_go_on = FULL_PIECE_BYTES.contains(&packet.data().len());
         if !self.pieces.is_empty() {
             let goes_on = packet.pts().is_none();
-            if goes_on && may_go_on {
+            if goes_on && may_go_on && self.pieces.len() < MAX_PIECES {
                 self.pieces.push(packet);
                 return Ok(ControlFlow::Continue(()));
             }

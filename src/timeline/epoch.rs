@@ -87,6 +87,7 @@ pub(super) struct Input<P> {
     /// Packets that are to be accepted before any other.
     pub(super) again: VecDeque<Again<P>>,
     pub(super) announced: Vec<Announced>,
+    /// Bytes of `held` and `blocked`.
     kept_bytes: usize,
     /// Media that is missing: the segment, and the length up to and with it.
     missing: Vec<(usize, Nanos)>,
@@ -142,7 +143,7 @@ impl<P> Input<P> {
         let seen = |s: &Stream| s.blocked || s.held >= if tracks[s.track].is_video() { VIDEO_LOOKAHEAD } else { 1 };
         self.ended
             || self.is_at_session()
-            || self.kept_bytes > bytes
+            || (self.kept_bytes > 0 && self.all_kept_bytes() > bytes)
             || self.held.len() > LOOKAHEAD_PACKETS
             || self.blocked.len() > LOOKPAST_PACKETS
             || self.streams.iter().all(seen)
@@ -156,10 +157,9 @@ impl<P> Input<P> {
         high.minus(low)
     }
 
-    /// Bytes of the packets that are kept back.
-    #[cfg(test)]
-    pub(super) fn kept_bytes(&self) -> usize {
-        self.kept_bytes
+    /// Bytes of all packets that are kept back: those that are doubted may come to wait for the epoch as well.
+    pub(super) fn all_kept_bytes(&self) -> usize {
+        self.doubted.iter().fold(self.kept_bytes, |sum, item| sum.saturating_add(item.bytes))
     }
 
     pub(super) fn skip(&mut self, segment: usize, time: Nanos) {

@@ -218,7 +218,7 @@ fn drive(mut timeline: Timeline<usize>, specs: &[TrackSpec], origin: Origin, inp
             }
             None => timeline.end(i),
         }
-        most_kept_bytes = most_kept_bytes.max(timeline.inputs.iter().map(Input::kept_bytes).max().unwrap_or(0));
+        most_kept_bytes = most_kept_bytes.max(timeline.inputs.iter().map(Input::all_kept_bytes).max().unwrap_or(0));
         while let Some(packet) = timeline.pop() {
             tracks[packet.track].push(packet);
         }

@@ -58,8 +58,6 @@ fn runs() -> impl Strategy<Value = Vec<(i64, usize)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
     #[test]
     fn anything_comes_out_in_order(first in steps(0..2), second in steps(2..4), lowest in any::<bool>()) {
         let origin = if lowest { Origin::Lowest } else { Origin::Presentation };

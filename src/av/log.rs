@@ -71,6 +71,11 @@ pub(super) fn listening<T>(work: impl FnOnce() -> T) -> (T, bool) {
     (result, heard.is_some_and(|lines| !lines.is_empty()))
 }
 
+/// Runs `work`; what libav logs on this thread meanwhile is forgotten.
+pub(crate) fn unheard<T>(work: impl FnOnce() -> T) -> T {
+    listening(work).0
+}
+
 pub(super) fn install() {
     // SAFETY: the callback is a plain function that lives as long as the process.
     unsafe { ffi::av_log_set_callback(Some(callback)) };

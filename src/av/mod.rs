@@ -23,7 +23,7 @@ pub(crate) use bsf::BitstreamFilter;
 pub(crate) use decoder::{Decoder, Tally};
 pub(crate) use demuxer::{Demuxer, DemuxerKind, IndexEntry, Probing, Stream};
 pub(crate) use io::{Reader, Writer};
-pub(crate) use log::LogScope;
+pub(crate) use log::{LogScope, unheard};
 pub(crate) use muxer::{Muxer, TrackSetup, Unstarted, Writing};
 pub(crate) use order::PictureOrder;
 pub(crate) use packet::Packet;

@@ -19,7 +19,7 @@ pub(crate) use fragment::Listed;
 pub(crate) use latm::latm_frame;
 pub(crate) use mp4::{InitPrefix, box_header, init_prefix};
 pub(crate) use packed::Packed;
-pub(crate) use picture::whole_picture;
+pub(crate) use picture::{begins_with_parameters, whole_picture};
 pub(crate) use span::Span;
 pub(crate) use tables::Tables;
 pub(crate) use ts::{TsPackets, goes_on};

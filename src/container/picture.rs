@@ -53,6 +53,22 @@ pub(crate) fn whole_picture(bytes: &[u8]) -> Option<WholePicture> {
     last_slice.map(|_| WholePicture { has_parameters, first_slice })
 }
 
+/// Whether both kinds of parameter sets stand before the first slice, whose start is there: so they are whole, though the
+/// picture may be cut.
+pub(crate) fn begins_with_parameters(bytes: &[u8]) -> bool {
+    let kinds = START_CODE.find_iter(bytes).filter_map(|at| bytes.get(at + 3)).map(|byte| byte & 0x1f);
+    let mut sets = (false, false);
+    for kind in kinds {
+        match kind {
+            1 | 2 | 5 => return sets == (true, true),
+            7 => sets.0 = true,
+            8 => sets.1 = true,
+            _ => {}
+        }
+    }
+    false
+}
+
 /// `first_mb_in_slice`, an Exp-Golomb code at the start of a slice header.
 fn first_macroblock(header: &[u8]) -> u32 {
     let bits = header.iter().take(4).fold(0, |bits, byte| bits << 8 | u32::from(*byte))
@@ -98,6 +114,19 @@ mod tests {
         assert_eq!(whole(&[&first, &vec![0]]), None, "padding");
         assert_eq!(whole(&[&vec![7], &first]), None, "no start code");
         assert_eq!(whole(&[&vec![0], &first]), None, "more zeros than a start code has");
+    }
+
+    #[test]
+    fn parameter_sets_are_whole_where_the_first_slice_begins() {
+        let [sequence, picture, information, slice] = [0x67, 0x68, 6, 0x65].map(|kind| unit(&[kind, 9]));
+        let begins = |parts: &[&[u8]]| begins_with_parameters(&parts.concat());
+        assert!(begins(&[&sequence, &picture, &information, &slice]));
+        assert!(begins(&[&sequence, &picture, &slice[..5]]));
+        assert!(!begins(&[&sequence, &information, &picture]), "the second set may be cut");
+        assert!(!begins(&[&sequence, &picture, &[0, 0, 1]]));
+        assert!(!begins(&[&sequence, &slice, &picture]));
+        assert!(!begins(&[&picture, &slice]));
+        assert!(!begins(&[]));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::input::{Demuxed, InputDemuxer, State};
 use super::pictures::Pictures;
 use super::streams::{Selection, select};
 use super::taken::Taken;
-use crate::av::{CodecId, Demuxer, DemuxerKind, MediaKind, Probing, Stream};
-use crate::container::Container;
+use crate::av::{CodecId, Demuxer, DemuxerKind, MediaKind, Packet, Probing, Stream, unheard};
+use crate::container::{Container, begins_with_parameters};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnGap;
 
@@ -24,6 +24,27 @@ impl InputDemuxer {
             self.queue.push_back(Demuxed::End);
             return Ok(());
         };
+        (self.first_segment, self.settled_segment) = (first_segment, first_segment);
+        (self.pictures, self.irregular, self.anchor) = (None, None, first_segment);
+        self.whole.clear();
+        if self.by_pictures && feed.glimpse() {
+            match self.open_by_pictures(feed)? {
+                ControlFlow::Continue((demuxer, selection)) => {
+                    return self.begin_reading(demuxer, selection, container);
+                }
+                ControlFlow::Break(again) => feed = again,
+            }
+            self.by_pictures = false;
+        }
+        match self.open(feed, container)? {
+            Some((demuxer, selection)) => self.begin_reading(demuxer, selection, container),
+            None => Ok(()),
+        }
+    }
+
+    /// Opens the session's container and chooses among its streams. `None` where nothing can be had of its first segment
+    /// and that is no error: the next session begins behind it.
+    fn open(&mut self, feed: Feed, container: Container) -> Result<Option<(Demuxer<Feed>, Selection)>> {
         let kind = match container {
             Container::MpegTs { .. } => DemuxerKind::MpegTs,
             Container::Mp4 => DemuxerKind::Mp4,
@@ -32,13 +53,14 @@ impl InputDemuxer {
             Container::Ac3 => DemuxerKind::Ac3,
             Container::Eac3 => DemuxerKind::Eac3,
         };
+        let first_segment = self.first_segment;
         let place = feed.place(first_segment);
         let in_segment = |e: Error| e.with_segment(place.0, place.1.clone());
-        let mut demuxer = match Demuxer::open(feed, kind, self.probing, &self.cancel) {
+        let demuxer = match Demuxer::open(feed, kind, self.probing, &self.cancel) {
             Ok(demuxer) => demuxer,
             Err((error, Some(feed))) if self.is_loss(&error) => {
                 self.leave_out(feed, first_segment, &in_segment(error));
-                return Ok(());
+                return Ok(None);
             }
             Err((error, _)) => return Err(in_segment(error)),
         };
@@ -56,23 +78,16 @@ impl InputDemuxer {
             return match demuxer.into_reader() {
                 Some(feed) if self.is_loss(&error) => {
                     self.leave_out(feed, first_segment, &error);
-                    Ok(())
+                    Ok(None)
                 }
                 _ => Err(error),
             };
         }
-        (self.first_segment, self.settled_segment) = (first_segment, first_segment);
-        (self.pictures, self.irregular, self.anchor) = (None, None, first_segment);
-        self.whole.clear();
-        if let Some(video) = self.by_pictures.then(|| picture_stream(container, &selection)).flatten() {
-            match self.reopen(demuxer, video)? {
-                ControlFlow::Continue(again) => demuxer = again,
-                ControlFlow::Break(feed) => {
-                    self.by_pictures = false;
-                    return self.begin_session(feed);
-                }
-            }
-        }
+        Ok(Some((demuxer, selection)))
+    }
+
+    fn begin_reading(&mut self, mut demuxer: Demuxer<Feed>, selection: Selection, container: Container) -> Result<()> {
+        let first_segment = self.first_segment;
         self.stream_map = vec![None; demuxer.stream_count()];
         for index in &selection.left {
             demuxer.discard(*index)?;
@@ -98,48 +113,41 @@ impl InputDemuxer {
         Ok(())
     }
 
-    /// Opens the session once more from its start, with what was found out of its streams, so that the pictures of one
-    /// come as its PES packets hold them. Gives the feed back where that cannot be, at the session's start.
-    fn reopen(&mut self, mut demuxer: Demuxer<Feed>, video: &Stream) -> Result<ControlFlow<Feed, Demuxer<Feed>>> {
-        let known = demuxer.streams()?;
-        let mut first = None;
-        for _ in 0..FIRST_PACKETS {
-            match demuxer.read() {
-                Ok(Some(packet)) if packet.stream() == video.index => {
-                    first = Some(packet);
-                    break;
-                }
-                Ok(Some(_)) => {}
-                // Whatever it is, the next that reads comes to it as well.
-                Ok(None) | Err(_) => break,
-            }
-        }
-        let Some(mut feed) = demuxer.into_reader() else {
-            return Err(Error::new(ErrorKind::Internal, "a session lost its input"));
+    /// Opens a session by a glimpse, which tells what its streams are, and once more from its start, so that the pictures
+    /// of one come as its PES packets hold them. Gives the feed back where that cannot be, at the session's start.
+    fn open_by_pictures(&mut self, feed: Feed) -> Result<ControlFlow<Feed, (Demuxer<Feed>, Selection)>> {
+        let first_segment = self.first_segment;
+        let restart = |feed: Option<Feed>| {
+            let mut feed = feed.ok_or_else(|| Error::new(ErrorKind::Internal, "a session lost its input"))?;
+            feed.rewind(first_segment);
+            feed.begin_session()?;
+            Ok(feed)
         };
-        feed.rewind(self.first_segment);
-        let pictures = first.map(|first| Pictures::new(video, &first)).transpose()?.flatten();
-        let Some(pictures) = pictures else { return Ok(ControlFlow::Break(feed)) };
-        feed.begin_session()?;
-        let mut again = match Demuxer::open(feed, DemuxerKind::MpegTs, Probing::HeaderOnly, &self.cancel) {
-            Ok(again) => again,
-            Err((_, Some(mut feed))) => {
-                feed.rewind(self.first_segment);
-                return Ok(ControlFlow::Break(feed));
-            }
+        // What libav says of pictures that lack their end is of no use to anybody.
+        let open = || Demuxer::open(feed, DemuxerKind::MpegTs, self.probing, &self.cancel).map_err(Box::new);
+        let mut glimpse = match unheard(open).map_err(|failed| *failed) {
+            Ok(glimpse) => glimpse,
             Err((error, None)) => return Err(error),
+            Err((_, feed)) => return restart(feed).map(ControlFlow::Break),
         };
-        if again.adopt(&known, video.index)? {
-            self.pictures = Some((video.index, pictures));
-            return Ok(ControlFlow::Continue(again));
+        let known = glimpse.streams()?;
+        let selection = select(glimpse.streams()?, &glimpse.programs(), self.role);
+        let video = picture_stream(&selection);
+        let first = video.and_then(|video| unheard(|| first_of(&mut glimpse, video.index)));
+        let first = first.filter(|first| begins_with_parameters(first.data()));
+        let pictures = video.zip(first).map(|(video, first)| Pictures::new(video, &first)).transpose()?.flatten();
+        let feed = restart(glimpse.into_reader())?;
+        let (Some(video), Some(pictures)) = (video, pictures) else { return Ok(ControlFlow::Break(feed)) };
+        let mut demuxer = match Demuxer::open(feed, DemuxerKind::MpegTs, Probing::HeaderOnly, &self.cancel) {
+            Ok(demuxer) => demuxer,
+            Err((error, None)) => return Err(error),
+            Err((_, feed)) => return restart(feed).map(ControlFlow::Break),
+        };
+        if !demuxer.adopt(&known, video.index)? {
+            return restart(demuxer.into_reader()).map(ControlFlow::Break);
         }
-        match again.into_reader() {
-            Some(mut feed) => {
-                feed.rewind(self.first_segment);
-                Ok(ControlFlow::Break(feed))
-            }
-            None => Err(Error::new(ErrorKind::Internal, "a session lost its input")),
-        }
+        self.pictures = Some((video.index, pictures));
+        Ok(ControlFlow::Continue((demuxer, selection)))
     }
 
     /// Goes on behind a session's first segment, of which nothing can be had.
@@ -158,8 +166,15 @@ impl InputDemuxer {
     }
 }
 
-/// The stream of a session that may be read picture by picture: its only video, in a codec that tells its pictures apart.
-fn picture_stream(container: Container, selection: &Selection) -> Option<&Stream> {
+/// The first packet of a stream, if it is not far; whatever is wrong before, the next that reads comes to it as well.
+fn first_of(demuxer: &mut Demuxer<Feed>, stream: usize) -> Option<Packet> {
+    let packets = std::iter::from_fn(|| demuxer.read().ok().flatten());
+    packets.take(FIRST_PACKETS).find(|packet| packet.stream() == stream)
+}
+
+/// The stream of a transport stream that may be read picture by picture: its only video, in a codec that tells its pictures
+/// apart.
+fn picture_stream(selection: &Selection) -> Option<&Stream> {
     let mut videos = selection.taken.iter().filter(|stream| stream.parameters.kind() == MediaKind::Video);
     let video = videos.next().filter(|stream| stream.parameters.codec() == CodecId::H264)?;
     // Of these libav's demuxer finds all that it needs in each frame.
@@ -167,5 +182,5 @@ fn picture_stream(container: Container, selection: &Selection) -> Option<&Stream
     let plain = selection.taken.iter().all(|stream| plain(stream.parameters.codec()));
     let only =
         videos.next().is_none() && !selection.dropped.iter().any(|d| d.kind == MediaKind::Video && d.never_came());
-    (matches!(container, Container::MpegTs { .. }) && only && plain).then_some(video)
+    (only && plain && selection.unreadable.is_none()).then_some(video)
 }

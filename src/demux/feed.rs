@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::ending::{Ending, SegmentEnd};
 use super::fragments::Fragments;
+use super::glimpse::Glimpse;
 use super::open::{Open, goes_on_in, scrambled};
 use super::seekable::Seekable;
 use crate::av::{Packet, Reader};
@@ -18,6 +19,9 @@ use crate::playlist::{InitSection, Segment};
 const MP4_SESSION_SEGMENTS: usize = 300;
 /// Scrambled packets of a segment from which on they are no damage.
 const SCRAMBLED_PACKETS: u64 = 8;
+
+/// ISO/IEC 13818-1, table 2-34.
+const H264_STREAM_TYPE: u8 = 0x1b;
 
 /// Bytes of packed audio that are looked through at once.
 const PACKED_PIECE_BYTES: usize = 32 << 10;
@@ -84,6 +88,8 @@ pub(crate) struct Feed {
     /// Bytes behind the last whole TS packet, which wait for the rest of theirs; of packed audio those that are
     /// ready to be read.
     carry: Vec<u8>,
+    /// Leaves out most of its pictures.
+    glimpse: Option<Glimpse>,
 }
 
 impl Feed {
@@ -110,6 +116,7 @@ impl Feed {
             ends: Vec::new(),
             packets: None,
             carry: Vec::new(),
+            glimpse: None,
         }
     }
 
@@ -200,6 +207,7 @@ impl Feed {
     pub(super) fn begin_session(&mut self) -> Result<Option<(Container, usize)>> {
         self.session = None;
         self.seekable = None;
+        self.glimpse = None;
         (self.last, self.exhausted, self.endless) = (None, false, false);
         if !self.open_next()? {
             return Ok(None);
@@ -238,6 +246,18 @@ impl Feed {
             self.begin_segment();
         }
         Ok(Some((container, segment)))
+    }
+
+    /// Lets the session that just began show no more than the start of each picture. False where it is no transport stream
+    /// with one stream of H.264, by its tables.
+    pub(super) fn glimpse(&mut self) -> bool {
+        self.glimpse = self.session.as_ref().and_then(|session| {
+            let Container::MpegTs { packet_bytes } = session.container else { return None };
+            let mut videos = session.tables.streams.iter().filter(|(_, kind)| *kind == H264_STREAM_TYPE);
+            let (pid, _) = videos.next().filter(|_| videos.next().is_none())?;
+            Some(Glimpse::new(*pid, packet_bytes))
+        });
+        self.glimpse.is_some()
     }
 
     /// Media sequence number and name of a segment.
@@ -451,6 +471,7 @@ impl Feed {
                 None => written,
             };
             self.cut_bytes += (written - kept) as u64;
+            let kept = self.glimpse.as_mut().map_or(kept, |glimpse| glimpse.keep(&mut buffer[..kept]));
             if kept > 0 || n == 0 {
                 return Ok(kept);
             }

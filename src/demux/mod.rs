@@ -10,6 +10,7 @@ mod ending;
 mod ends;
 mod feed;
 mod fragments;
+mod glimpse;
 mod input;
 mod open;
 mod pictures;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 
-use super::output::{Extent, OutputFile};
-use super::sink::{ReadBack, Sink};
-use super::track::{TrackPlan, TrackRole};
 use crate::av::{Demuxer, DemuxerKind, LogScope, Packet, Probing, Stream};
 use crate::cancel::CancelToken;
+use crate::mux::output::{Extent, OutputFile};
+use crate::mux::sink::{ReadBack, Sink};
+use crate::mux::track::{TrackPlan, TrackRole};
 use crate::options::{Faststart, Format, Fsync};
 use crate::time::{Nanos, TimeBase, rescale_ticks};
 use crate::timeline::Stamped;

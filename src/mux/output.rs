@@ -81,23 +81,22 @@ impl OutputFile {
         extent: Extent,
         cancel: &CancelToken,
     ) -> Result<Self> {
-        Self::begin_of(PORTION_PACKETS, sink, format, faststart, tracks, extent, cancel)
+        let has_index = matches!(format, Format::Mp4 | Format::Mov | Format::M4a);
+        let is_file = matches!(sink, Sink::File(..));
+        let reserved = (is_file && has_index && faststart == Faststart::On).then(|| index_bytes(tracks, extent));
+        Self::begin_of(PORTION_PACKETS, reserved, sink, format, tracks, cancel)
     }
 
-    /// The same with so many packets in a portion.
+    /// The same with so many packets in a portion, and so much room for `moov`.
     pub(super) fn begin_of(
         packets: u32,
+        reserved: Option<u64>,
         sink: Sink,
         format: Format,
-        faststart: Faststart,
         tracks: &[TrackPlan],
-        extent: Extent,
         cancel: &CancelToken,
     ) -> Result<Self> {
         check_format(format, tracks)?;
-        let is_file = matches!(sink, Sink::File(..));
-        let has_index = matches!(format, Format::Mp4 | Format::Mov | Format::M4a);
-        let reserved = (is_file && has_index && faststart == Faststart::On).then(|| index_bytes(tracks, extent));
         let portions = Portions::begin(sink, format, tracks, reserved.unwrap_or(0), packets, cancel)?;
         let unframe = tracks.iter().map(|t| Unframe::new(&t.source, format)).collect::<Result<_>>()?;
         let configurations = tracks.iter().map(|t| t.parameters.extradata().to_vec()).collect();

@@ -6,10 +6,10 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use crate::av::{Demuxer, DemuxerKind, LogScope, Packet, Probing, Stream};
 use crate::cancel::CancelToken;
-use crate::mux::output::{Extent, OutputFile};
+use crate::mux::output::OutputFile;
 use crate::mux::sink::{ReadBack, Sink};
 use crate::mux::track::{TrackPlan, TrackRole};
-use crate::options::{Faststart, Format, Fsync};
+use crate::options::{Format, Fsync};
 use crate::time::{Nanos, TimeBase, rescale_ticks};
 use crate::timeline::Stamped;
 
@@ -35,11 +35,11 @@ impl Source {
     }
 
     /// Writes all packets, so that presentation begins with the first at 0 or `later` seconds after.
-    fn write(&self, portion: u32, format: Format, faststart: Faststart, room: Extent, later: i64) -> File {
+    fn write(&self, portion: u32, format: Format, room: Option<u64>, later: i64) -> File {
         let file = tempfile::tempfile().unwrap();
         let sink = Sink::file(file, Fsync::Off);
         let cancel = CancelToken::new();
-        let mut output = OutputFile::begin_of(portion, sink, format, faststart, &self.tracks, room, &cancel).unwrap();
+        let mut output = OutputFile::begin_of(portion, room, sink, format, &self.tracks, &cancel).unwrap();
         let fine = TimeBase::new(1, 90_000).unwrap();
         let scaled = |n: usize, ticks| rescale_ticks(ticks, self.tracks[n].time_base, fine);
         let start = self.packets.iter().filter_map(|(n, p)| Some(scaled(*n, p.pts()?))).min().unwrap();
@@ -105,9 +105,9 @@ fn boxes(mut file: &File) -> (Vec<String>, Leaves) {
     (walk(&bytes, "", &mut leaves), leaves)
 }
 
-const WIDE: Extent = Extent { duration: Some(Nanos::from_ms(60_000)), bytes: 0 };
-/// Less than the tables need.
-const NARROW: Extent = Extent { duration: Some(Nanos::from_ms(0)), bytes: 0 };
+/// More room than an index needs, and less.
+const WIDE: Option<u64> = Some(64 << 10);
+const NARROW: Option<u64> = Some(100);
 
 #[test]
 fn a_file_in_portions_is_to_a_player_what_it_is_in_one() {
@@ -129,18 +129,18 @@ fn a_file_in_portions_is_to_a_player_what_it_is_in_one() {
         let source = Source::read(kind, folder, names, format);
         // The third makes the whole's durations need 64 bits, and not the first portion's.
         for later in [0, 3, 47_721, 60_000] {
-            let whole = source.write(u32::MAX, format, Faststart::On, WIDE, later);
+            let whole = source.write(u32::MAX, format, WIDE, later);
             let (expected, whole_boxes) = (learned(&whole), boxes(&whole));
             assert!(expected.iter().all(|(_, packets)| packets.len() > 10), "{folder}");
             for portion in [1, 7, 50] {
-                for (faststart, room) in [(Faststart::On, WIDE), (Faststart::On, NARROW), (Faststart::Off, WIDE)] {
-                    let case = format!("{folder} to {format:?} in {portion}, {later} s later, {faststart:?} {room:?}");
-                    let file = source.write(portion, format, faststart, room, later);
+                for room in [WIDE, NARROW, None] {
+                    let case = format!("{folder} to {format:?} in {portion}, {later} s later, room {room:?}");
+                    let file = source.write(portion, format, room, later);
                     assert!(learned(&file) == expected, "{case}");
                     let (top, leaves) = boxes(&file);
                     assert_eq!(top.iter().filter(|kind| *kind == "mdat").count(), 1, "{case}");
                     let place = |kind| top.iter().position(|k| k == kind).unwrap();
-                    assert_eq!(place("moov") < place("mdat"), faststart == Faststart::On, "{case}");
+                    assert_eq!(place("moov") < place("mdat"), room.is_some(), "{case}");
                     for (path, body) in &leaves {
                         assert_eq!(Some(body), whole_boxes.1.get(path), "{case}: {path}");
                     }
@@ -148,5 +148,20 @@ fn a_file_in_portions_is_to_a_player_what_it_is_in_one() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn what_libav_makes_samples_of_by_itself_is_written_whole() {
+    let _log = LogScope::enter();
+    for folder in ["ts-ac3", "ts-eac3"] {
+        let source = Source::read(DemuxerKind::MpegTs, folder, &["index0.ts", "index1.ts"], Format::Mp4);
+        let content = |portion| {
+            let (mut file, mut bytes) = (source.write(portion, Format::Mp4, WIDE, 0), Vec::new());
+            file.seek(SeekFrom::Start(0)).unwrap();
+            file.read_to_end(&mut bytes).unwrap();
+            bytes
+        };
+        assert!(content(7) == content(u32::MAX), "{folder}");
     }
 }

@@ -198,6 +198,12 @@ impl Parameters {
         u32::try_from(unsafe { (*self.0).sample_rate }).ok().filter(|rate| *rate > 0)
     }
 
+    /// Bits a second as announced; 0 where nothing is known.
+    pub(crate) fn bit_rate(&self) -> u32 {
+        // SAFETY: ours are valid.
+        u32::try_from(unsafe { (*self.0).bit_rate }).unwrap_or(0)
+    }
+
     /// Number of channels; `None` for what is no audio or not known.
     pub(crate) fn channels(&self) -> Option<u32> {
         // SAFETY: ours are valid.

@@ -28,6 +28,11 @@ impl Allocation {
         self.refused = allocate(file, from, to - from).is_err();
         self.end = to;
     }
+
+    /// The file was cut off, and with that what room it had.
+    pub(super) fn cut(&mut self, end: u64) {
+        self.end = self.end.min(end);
+    }
 }
 
 #[cfg(target_os = "linux")]

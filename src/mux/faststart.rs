@@ -3,12 +3,14 @@
 //! The muxer begins behind some reserved room and puts `moov` at the end, where its size is known.
 //! It is then copied into the room, and the file cut off where it stood: the media stays where it is,
 //! so that no chunk offset changes. Only where the room turns out too small does the media move.
-//! (ISO/IEC 14496-12, 8.1 and 8.7.5.)
+//! Of a file that was written in portions it never stood at the end, and comes from memory. (ISO/IEC 14496-12, 8.1 and
+//! 8.7.5.)
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::moov::Moov;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes that are moved at once where the media has to move.
@@ -16,53 +18,86 @@ const MOVE_BYTES: usize = 4 << 20;
 
 /// A box's place in the file.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    kind: [u8; 4],
-    start: u64,
-    size: u64,
+pub(super) struct Place {
+    pub(super) kind: [u8; 4],
+    pub(super) start: u64,
+    pub(super) size: u64,
 }
 
-/// Puts `moov` to the front of a file that a muxer wrote behind `reserved` bytes of room.
-pub(super) fn arrange(file: &File, reserved: u64) -> Result<()> {
+/// A `moov` that is to be written.
+enum Index {
+    /// As libav wrote it.
+    Whole(Vec<u8>),
+    /// Of several portions.
+    Joined(Moov),
+}
+
+impl Index {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Whole(bytes) => bytes.len() as u64,
+            Self::Joined(moov) => moov.size(),
+        }
+    }
+
+    /// Tells that the media moves up. `None` if the index is malformed, or an offset leaves its 32 bits.
+    fn move_media(&mut self, distance: u64) -> Option<()> {
+        match self {
+            Self::Whole(bytes) => move_chunk_offsets(bytes, distance),
+            Self::Joined(moov) => moov.move_media(distance),
+        }
+    }
+
+    fn write(&self, file: &File, at: u64) -> io::Result<()> {
+        match self {
+            Self::Whole(bytes) => file.write_all_at(bytes, at),
+            Self::Joined(moov) => moov.write(file, at),
+        }
+    }
+}
+
+/// Puts `moov` to the front of a file that a muxer wrote behind `reserved` bytes of room: `joined`, or what stands behind
+/// the media.
+pub(super) fn arrange(file: &File, reserved: u64, joined: Option<Moov>) -> Result<()> {
     let failed = |e: io::Error| Error::io("cannot move the index to the front of the output", e);
     let malformed = || Error::new(ErrorKind::Internal, "the muxer wrote a file without an index");
     let boxes = top_level(file, reserved).map_err(failed)?;
     let find = |kind: &[u8; 4]| boxes.iter().find(|b| &b.kind == kind).copied();
-    let (ftyp, moov) = (find(b"ftyp").ok_or_else(malformed)?, find(b"moov").ok_or_else(malformed)?);
-    let mut front = read(file, ftyp).map_err(failed)?;
-    let mut index = read(file, moov).map_err(failed)?;
-    let media_start = ftyp.start + ftyp.size;
-    let room = media_start - front.len() as u64;
-    let needed = index.len() as u64;
-    let spare = room.checked_sub(needed).filter(|spare| *spare == 0 || *spare >= 8);
-    let end = match spare {
-        Some(spare) => {
-            front.append(&mut index);
-            if spare > 0 {
-                front.extend(u32::try_from(spare).map_err(|_| malformed())?.to_be_bytes());
-                front.extend(b"free");
-            }
-            moov.start
-        }
+    let ftyp = find(b"ftyp").ok_or_else(malformed)?;
+    let (mut index, media_end) = match joined {
+        Some(moov) => (Index::Joined(moov), file.metadata().map_err(failed)?.len()),
         None => {
-            let distance = needed + front.len() as u64 - media_start.min(needed + front.len() as u64);
-            let distance = if distance == 0 { needed + front.len() as u64 + 8 - media_start } else { distance };
-            let gap = media_start + distance - needed - front.len() as u64;
-            move_chunk_offsets(&mut index, distance).ok_or_else(malformed)?;
-            move_up(file, media_start, moov.start, distance).map_err(failed)?;
-            front.append(&mut index);
-            if gap > 0 {
-                front.extend(u32::try_from(gap).map_err(|_| malformed())?.to_be_bytes());
-                front.extend(b"free");
-            }
-            moov.start + distance
+            let moov = find(b"moov").ok_or_else(malformed)?;
+            (Index::Whole(read(file, moov).map_err(failed)?), moov.start)
         }
     };
-    file.write_all_at(&front, 0).and_then(|()| file.set_len(end)).map_err(failed)
+    let front = read(file, ftyp).map_err(failed)?;
+    let media_start = ftyp.start + ftyp.size;
+    let index_end = front.len() as u64 + index.size();
+    let mut distance = index_end.saturating_sub(media_start);
+    // What is left over must hold a box's head, or be nothing.
+    if (1..8).contains(&(media_start + distance - index_end)) {
+        distance = index_end + 8 - media_start;
+    }
+    if distance > 0 {
+        index.move_media(distance).ok_or_else(malformed)?;
+        move_up(file, media_start, media_end, distance).map_err(failed)?;
+    }
+    let spare = media_start + distance - index_end;
+    let write = || {
+        file.write_all_at(&front, 0)?;
+        index.write(file, front.len() as u64)?;
+        if spare > 0 {
+            let spare = u32::try_from(spare).map_err(|_| io::ErrorKind::FileTooLarge)?;
+            file.write_all_at(&[spare.to_be_bytes(), *b"free"].concat(), index_end)?;
+        }
+        file.set_len(media_end + distance)
+    };
+    write().map_err(failed)
 }
 
 /// The boxes from a position to the end of the file.
-fn top_level(file: &File, mut start: u64) -> io::Result<Vec<Place>> {
+pub(super) fn top_level(file: &File, mut start: u64) -> io::Result<Vec<Place>> {
     let end = file.metadata()?.len();
     let mut boxes = Vec::new();
     while start + 8 <= end {
@@ -84,7 +119,7 @@ fn top_level(file: &File, mut start: u64) -> io::Result<Vec<Place>> {
     Ok(boxes)
 }
 
-fn read(file: &File, place: Place) -> io::Result<Vec<u8>> {
+pub(super) fn read(file: &File, place: Place) -> io::Result<Vec<u8>> {
     let size = usize::try_from(place.size).map_err(|_| io::ErrorKind::OutOfMemory)?;
     let mut bytes = vec![0; size];
     file.read_exact_at(&mut bytes, place.start)?;
@@ -159,7 +194,7 @@ mod tests {
             [0, 8, 40, moov_bytes - 9, moov_bytes - 1, moov_bytes, moov_bytes + 1, moov_bytes + 7, moov_bytes + 8, 4096]
         {
             let file = written(room, 50 - 8);
-            arrange(&file, room).unwrap();
+            arrange(&file, room, None).unwrap();
             let boxes = top_level(&file, 0).unwrap();
             let kinds: Vec<&[u8]> = boxes.iter().map(|b| &b.kind[..]).filter(|k| *k != b"free").collect();
             assert_eq!(kinds, [b"ftyp", b"moov", b"mdat"], "room {room}");

@@ -6,8 +6,13 @@ mod decode;
 mod faststart;
 mod framing;
 mod hevc;
+mod moov;
 mod output;
+mod portions;
 mod sink;
+mod tables;
+#[cfg(test)]
+mod tests;
 mod track;
 mod units;
 mod verify;

@@ -4,9 +4,10 @@ use std::fs::File;
 
 use super::faststart;
 use super::framing::Unframe;
+use super::portions::{PORTION_PACKETS, Portions};
 use super::sink::Sink;
 use super::track::{TrackPlan, check_format};
-use crate::av::{Muxer, Packet, TrackSetup, Unstarted, Writing};
+use crate::av::Packet;
 use crate::cancel::CancelToken;
 use crate::container::Ac3Frame;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,7 +26,7 @@ const INDEX_SHARE: u64 = 400;
 
 /// A file that is being written.
 pub(crate) struct OutputFile {
-    muxer: Muxer<Sink, Writing>,
+    portions: Portions,
     unframe: Vec<Option<Unframe>>,
     /// Each track's extradata.
     configurations: Vec<Vec<u8>>,
@@ -80,35 +81,33 @@ impl OutputFile {
         extent: Extent,
         cancel: &CancelToken,
     ) -> Result<Self> {
-        check_format(format, tracks)?;
-        let is_file = matches!(sink, Sink::File(..));
-        let mut muxer: Muxer<Sink, Unstarted> = Muxer::new(sink, format, cancel)?;
-        for track in tracks {
-            muxer.add_track(&TrackSetup {
-                parameters: &track.parameters,
-                time_base: track.wished_time_base(),
-                language: track.language.as_deref(),
-                title: track.title.as_deref(),
-                default: track.default,
-                frame_rate: track.frame_rate,
-            })?;
-        }
         let has_index = matches!(format, Format::Mp4 | Format::Mov | Format::M4a);
+        let is_file = matches!(sink, Sink::File(..));
         let reserved = (is_file && has_index && faststart == Faststart::On).then(|| index_bytes(tracks, extent));
-        if let Some(bytes) = reserved {
-            muxer.reserve(bytes)?;
-        }
-        let muxer = muxer.write_header().map_err(|e| name_tracks(e, format, tracks))?;
+        Self::begin_of(PORTION_PACKETS, reserved, sink, format, tracks, cancel)
+    }
+
+    /// The same with so many packets in a portion, and so much room for `moov`.
+    pub(super) fn begin_of(
+        packets: u32,
+        reserved: Option<u64>,
+        sink: Sink,
+        format: Format,
+        tracks: &[TrackPlan],
+        cancel: &CancelToken,
+    ) -> Result<Self> {
+        check_format(format, tracks)?;
+        let portions = Portions::begin(sink, format, tracks, reserved.unwrap_or(0), packets, cancel)?;
         let unframe = tracks.iter().map(|t| Unframe::new(&t.source, format)).collect::<Result<_>>()?;
         let configurations = tracks.iter().map(|t| t.parameters.extradata().to_vec()).collect();
         let joins = |t: &TrackPlan| !matches!(format, Format::Ts | Format::Mkv) && t.source.codec().is_ac3();
         let joining = tracks.iter().map(|t| joins(t).then(Joining::default)).collect();
-        Ok(Self { muxer, unframe, configurations, joining, reserved })
+        Ok(Self { portions, unframe, configurations, joining, reserved })
     }
 
     /// The time base that a track's packets must have.
     pub(crate) fn time_base(&self, track: usize) -> Result<TimeBase> {
-        self.muxer.time_base(track)
+        self.portions.time_base(track)
     }
 
     /// Writes a packet.
@@ -126,7 +125,7 @@ impl OutputFile {
         }) else {
             return Err(Error::new(ErrorKind::Media, "a packet holds nothing but a header"));
         };
-        self.muxer.write(self.checked(track, packet)?)
+        self.portions.write(self.checked(track, packet)?)
     }
 
     /// By how many a track's samples are fewer than the packets that were written to it.
@@ -150,10 +149,11 @@ impl OutputFile {
 
     /// Writes the trailer, and puts `moov` to the front where it belongs there.
     pub(crate) fn finish(self) -> Result<Written> {
-        let Sink::File(file) = self.muxer.finish()? else { return Ok(Written { file: None }) };
-        let file = file.finish()?;
-        if let Some(reserved) = self.reserved {
-            faststart::arrange(&file, reserved)?;
+        let Some((file, joined)) = self.portions.finish()? else { return Ok(Written { file: None }) };
+        match (self.reserved, joined) {
+            (Some(reserved), joined) => faststart::arrange(&file, reserved, joined)?,
+            (None, Some(joined)) => joined.append(&file)?,
+            (None, None) => {}
         }
         Ok(Written { file: Some(file) })
     }
@@ -177,18 +177,4 @@ fn index_bytes(tracks: &[TrackPlan], extent: Extent) -> u64 {
     };
     let configurations: u64 = tracks.iter().map(|t| t.parameters.extradata().len() as u64).sum();
     INDEX_BASE_BYTES + configurations + tables.min(256 << 20)
-}
-
-/// libav says no more than "invalid argument" where a container cannot hold a codec.
-fn name_tracks(error: Error, format: Format, tracks: &[TrackPlan]) -> Error {
-    if error.kind() != ErrorKind::Unsupported {
-        return error;
-    }
-    let tracks: Vec<String> = tracks.iter().map(TrackPlan::describe).collect();
-    let hint = match format {
-        Format::Mkv => "choose another format",
-        Format::M4a | Format::Mov => "try --format mp4, or mkv, which holds almost any codec",
-        _ => "try --format mkv, which holds almost any codec",
-    };
-    error.within(format_args!("tracks {}", tracks.join(", "))).with_hint(hint)
 }

@@ -45,6 +45,17 @@ impl SinkFile {
         Ok(())
     }
 
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Takes the file's end away.
+    pub(super) fn cut(&mut self, end: u64) -> Result<()> {
+        let cut = self.file.set_len(end).and_then(|()| self.seek(end));
+        self.allocation.cut(end);
+        cut.map_err(|e| Error::io("cannot write the output", e))
+    }
+
     /// Nothing more is written by the muxer. Blocks until what was asked to go to disk is there.
     pub(super) fn finish(mut self) -> Result<File> {
         let finished = self.follow.as_mut().map_or(Ok(()), WriteBack::finish);

@@ -1,7 +1,7 @@
 //! What becomes a track of the output.
 
 use super::framing::Unframe;
-use crate::av::{CodecId, MediaKind, Packet, Parameters, Stream};
+use crate::av::{CodecId, MediaKind, Packet, Parameters, Stream, TrackSetup};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Format;
 use crate::time::TimeBase;
@@ -54,8 +54,33 @@ impl TrackPlan {
         })
     }
 
+    pub(super) fn try_clone(&self) -> Result<Self> {
+        Ok(Self {
+            kind: self.kind,
+            parameters: self.parameters.try_clone()?,
+            source: self.source.try_clone()?,
+            time_base: self.time_base,
+            frame_rate: self.frame_rate,
+            language: self.language.clone(),
+            title: self.title.clone(),
+            default: self.default,
+        })
+    }
+
+    /// What the muxer is told.
+    pub(super) fn setup(&self) -> TrackSetup<'_> {
+        TrackSetup {
+            parameters: &self.parameters,
+            time_base: self.wished_time_base(),
+            language: self.language.as_deref(),
+            title: self.title.as_deref(),
+            default: self.default,
+            frame_rate: self.frame_rate,
+        }
+    }
+
     /// The time base to ask the muxer for. MP4 counts audio in samples.
-    pub(super) fn wished_time_base(&self) -> TimeBase {
+    fn wished_time_base(&self) -> TimeBase {
         let samples = self.parameters.sample_rate_hz().and_then(TimeBase::per_second);
         match self.kind {
             MediaKind::Audio => samples.unwrap_or(self.time_base),

@@ -1,0 +1,4 @@
+//! Tests of what several of the modules do together, and of the longer ones.
+
+mod portions;
+mod tables;

@@ -13,7 +13,8 @@ use crate::time::Nanos;
 use crate::workspace::{Store, Stored, Storing};
 
 const READ_BYTES: usize = 64 << 10;
-const KEY_BYTES: usize = 16;
+/// Of AES-128 and AES-256.
+const KEY_BYTES: [usize; 2] = [16, 32];
 /// No key's answer unpacks to more, in bytes.
 const KEY_ANSWER_BYTES: usize = 64 << 10;
 /// Media may be so much shorter than announced, or by a tenth, and pass for whole.
@@ -43,12 +44,12 @@ impl Body for KeyBody {
             let rejected = |e: Error| e.of_kind(ErrorKind::Key).within("key rejected");
             self.0 = decode(encoding, std::mem::take(&mut self.0), KEY_ANSWER_BYTES).map_err(rejected)?;
         }
-        if self.0.len() == KEY_BYTES {
+        if KEY_BYTES.contains(&self.0.len()) {
             return Ok(());
         }
         let found = match sniff(&self.0) {
             Err(what @ ("an HTML page" | "a JSON document" | "an XML document")) => what.to_owned(),
-            _ => format!("{} bytes, {KEY_BYTES} needed", self.0.len()),
+            _ => format!("{} bytes, {} or {} needed", self.0.len(), KEY_BYTES[0], KEY_BYTES[1]),
         };
         Err(Error::new(ErrorKind::Key, format!("key rejected: {found}")).with_hint("give the right key with --key"))
     }

@@ -1,8 +1,8 @@
-//! AES-128-CBC with PKCS#7 padding, as a stream (RFC 8216, 4.3.2.4).
+//! AES-CBC with PKCS#7 padding, as a stream (RFC 8216, 4.3.2.4).
 
 use std::io::{self, Read};
 
-use aes::Aes128;
+use aes::{Aes128, Aes256};
 use cbc::cipher::{Block, BlockModeDecrypt, KeyIvInit};
 
 use crate::error::{Error, ErrorKind};
@@ -10,10 +10,47 @@ use crate::error::{Error, ErrorKind};
 const BLOCK: usize = 16;
 const BUFFER_BYTES: usize = 64 << 10;
 
+/// A key as its method has it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AesKey {
+    Aes128([u8; 16]),
+    Aes256([u8; 32]),
+}
+
+enum Decryptor {
+    Aes128(cbc::Decryptor<Aes128>),
+    Aes256(cbc::Decryptor<Aes256>),
+}
+
+impl Decryptor {
+    fn new(key: &AesKey, iv: &[u8; BLOCK]) -> Self {
+        match key {
+            AesKey::Aes128(key) => Self::Aes128(cbc::Decryptor::new(key.into(), iv.into())),
+            AesKey::Aes256(key) => Self::Aes256(cbc::Decryptor::new(key.into(), iv.into())),
+        }
+    }
+
+    /// Decrypts whole blocks in place.
+    fn decrypt(&mut self, bytes: &mut [u8]) {
+        match self {
+            Self::Aes128(cipher) => decrypt_blocks(cipher, bytes),
+            Self::Aes256(cipher) => decrypt_blocks(cipher, bytes),
+        }
+    }
+}
+
+fn decrypt_blocks<C: BlockModeDecrypt>(cipher: &mut C, bytes: &mut [u8]) {
+    for block in bytes.chunks_exact_mut(BLOCK) {
+        if let Ok(block) = <&mut Block<C>>::try_from(block) {
+            cipher.decrypt_block(block);
+        }
+    }
+}
+
 /// Decrypts what it reads. The last block is held back until it is known to be the last.
 pub(super) struct CbcReader<R> {
     reader: R,
-    cipher: cbc::Decryptor<Aes128>,
+    cipher: Decryptor,
     buffer: Vec<u8>,
     /// Plain bytes that are ready: `ready.0..ready.1` of the buffer.
     ready: (usize, usize),
@@ -23,9 +60,15 @@ pub(super) struct CbcReader<R> {
 }
 
 impl<R: Read> CbcReader<R> {
-    pub(super) fn new(reader: R, key: &[u8; 16], iv: &[u8; 16]) -> Self {
-        let cipher = cbc::Decryptor::new(key.into(), iv.into());
-        Self { reader, cipher, buffer: vec![0; BUFFER_BYTES], ready: (0, 0), held: 0, ended: false }
+    pub(super) fn new(reader: R, key: &AesKey, iv: &[u8; BLOCK]) -> Self {
+        Self {
+            reader,
+            cipher: Decryptor::new(key, iv),
+            buffer: vec![0; BUFFER_BYTES],
+            ready: (0, 0),
+            held: 0,
+            ended: false,
+        }
     }
 
     fn refill(&mut self) -> io::Result<()> {
@@ -44,11 +87,7 @@ impl<R: Read> CbcReader<R> {
         if !fresh.len().is_multiple_of(BLOCK) {
             return Err(fault(ErrorKind::Media, "cut short: its encrypted size is no multiple of 16"));
         }
-        for block in fresh.chunks_exact_mut(BLOCK) {
-            if let Ok(block) = <&mut Block<Aes128>>::try_from(block) {
-                self.cipher.decrypt_block(block);
-            }
-        }
+        self.cipher.decrypt(fresh);
         if self.ended {
             let padding = padding(&self.buffer[..filled])?;
             (self.ready, self.held) = ((0, filled - padding), 0);
@@ -99,7 +138,7 @@ mod tests {
 
     fn decrypt(bytes: &[u8], key: u8) -> io::Result<Vec<u8>> {
         let mut plain = Vec::new();
-        CbcReader::new(bytes, &[key; 16], &[9; 16]).read_to_end(&mut plain)?;
+        CbcReader::new(bytes, &AesKey::Aes128([key; 16]), &[9; 16]).read_to_end(&mut plain)?;
         Ok(plain)
     }
 

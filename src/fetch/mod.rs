@@ -19,7 +19,7 @@ use crate::container::SNIFF_BYTES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{KeyOverride, Limits};
 use crate::playlist::{ByteRange, InitSection, Key, KeyMethod, Location, Segment, default_iv};
-use cbc::CbcReader;
+use cbc::{AesKey, CbcReader};
 
 pub(crate) use download::{Download, Listener, Progress, Refresh, Settings, Used};
 pub(crate) use policy::PathPolicy;
@@ -28,6 +28,9 @@ pub(crate) use web::Web;
 
 /// The first bytes of a gzip body with the one method there is (RFC 1952, 2.3.1).
 const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
+
+/// No key is longer.
+const MOST_KEY_BYTES: u64 = 64;
 
 /// Bytes of a picture that media may be hidden behind.
 const DISGUISE_BYTES: u64 = 4 << 20;
@@ -39,7 +42,7 @@ pub(crate) struct Fetcher {
     given: KeyOverride,
     playlist_keys: PlaylistKeys,
     /// Each key is read once.
-    keys: Mutex<HashMap<Location, [u8; 16]>>,
+    keys: Mutex<HashMap<Location, Vec<u8>>>,
     /// What comes from the web, once it is planned.
     download: OnceLock<Arc<Download>>,
 }
@@ -166,57 +169,63 @@ impl Fetcher {
             // Media that nothing calls encrypted is decrypted where the user gives a key, unless the playlist tells
             // encrypted segments from clear ones itself.
             let sequence = media_sequence.filter(|_| self.playlist_keys == PlaylistKeys::Absent);
-            return Ok(self.given.key.zip(sequence).map(|(bytes, sequence)| Cipher {
-                key: bytes,
+            return Ok(self.given.key.zip(sequence).map(|(key, sequence)| Cipher {
+                key: AesKey::Aes128(key),
                 iv: self.given.iv.unwrap_or_else(|| default_iv(sequence)),
             }));
         };
-        if let KeyMethod::Unsupported(name) = &key.method {
-            return Err(Error::new(ErrorKind::Unsupported, format!("encrypted with {name}, which is not supported")));
-        }
-        let bytes = match (self.given.key, &key.location) {
-            (Some(given), _) => given,
-            (None, Some(location)) => self.key(location)?,
+        let (bytes, source) = match (self.given.key, &key.location) {
+            _ if !key.is_supported() => {
+                let message = format!("encrypted with {}, which is not supported", key.method.name());
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
+            (Some(given), _) => (given.to_vec(), "--key".to_owned()),
+            (None, Some(location)) => (self.key(location)?, location.display()),
             (None, None) => {
                 return Err(Error::new(ErrorKind::Key, "the playlist names no key").with_hint("give one with --key"));
             }
         };
+        let wrong = |needed: usize| rejected(&source, &format!("{} bytes, {needed} needed", bytes.len()));
+        let aes = match key.method {
+            KeyMethod::Aes256 => AesKey::Aes256(bytes.as_slice().try_into().map_err(|_| wrong(32))?),
+            _ => AesKey::Aes128(bytes.as_slice().try_into().map_err(|_| wrong(16))?),
+        };
         let iv = self.given.iv.or(key.iv).or(media_sequence.map(default_iv));
         let iv = iv.ok_or_else(|| Error::new(ErrorKind::Playlist, "an encrypted init section needs an IV"))?;
-        Ok(Some(Cipher { key: bytes, iv }))
+        Ok(Some(Cipher { key: aes, iv }))
     }
 
-    fn key(&self, location: &Location) -> Result<[u8; 16]> {
+    /// A key's bytes, however many: each is read once.
+    fn key(&self, location: &Location) -> Result<Vec<u8>> {
         let mut keys = self.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(key) = keys.get(location) {
-            return Ok(*key);
+            return Ok(key.clone());
         }
-        let rejected = |what: String| {
-            Error::new(ErrorKind::Key, format!("key rejected: {}: {what}", location.display()))
-                .with_hint("give the right key with --key")
-        };
         let read = || match location {
-            Location::Http(url) => self.download()?.key(url).map(|bytes| (bytes.len() as u64, bytes)),
+            Location::Http(url) => self.download()?.key(url),
             _ => {
                 let (raw, range) = self.open_location(location, None)?;
+                if range.length > MOST_KEY_BYTES {
+                    return Err(Error::new(ErrorKind::Media, format!("{} bytes are no key", range.length)));
+                }
                 let mut bytes = Vec::new();
-                raw.reader(range)?.take(64).read_to_end(&mut bytes).map_err(|e| Error::io("cannot read the key", e))?;
-                Ok((range.length, bytes))
+                let cannot = |e| Error::io("cannot read the key", e);
+                raw.reader(range)?.take(MOST_KEY_BYTES).read_to_end(&mut bytes).map_err(cannot)?;
+                Ok(bytes)
             }
         };
-        let (size, bytes) = read().map_err(|e: Error| match e.kind() {
-            ErrorKind::NotFound | ErrorKind::Media | ErrorKind::Io => rejected(e.to_string()),
+        let key = read().map_err(|e: Error| match e.kind() {
+            ErrorKind::NotFound | ErrorKind::Media | ErrorKind::Io => rejected(&location.display(), &e.to_string()),
             _ => e,
         })?;
-        let key = <[u8; 16]>::try_from(bytes).map_err(|_| rejected(format!("{size} bytes, 16 needed")))?;
-        keys.insert(location.clone(), key);
+        keys.insert(location.clone(), key.clone());
         Ok(key)
     }
 }
 
 #[derive(Clone, Copy)]
 struct Cipher {
-    key: [u8; 16],
+    key: AesKey,
     iv: [u8; 16],
 }
 
@@ -225,6 +234,11 @@ fn decrypted(reader: Box<dyn Read + Send>, cipher: Option<Cipher>) -> Box<dyn Re
         Some(Cipher { key, iv }) => Box::new(CbcReader::new(reader, &key, &iv)),
         None => reader,
     }
+}
+
+fn rejected(source: &str, what: &str) -> Error {
+    let error = Error::new(ErrorKind::Key, format!("key rejected: {source}: {what}"));
+    error.with_hint("give the right key with --key")
 }
 
 /// What the playlist lists and its place does not hold is corrupt input rather than a wrong argument.

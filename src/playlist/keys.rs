@@ -55,13 +55,15 @@ impl Keys {
 }
 
 fn identity_key(tag: &m3u8_rs::Key, line: usize, base: &Base, limits: &Limits) -> Result<Key> {
-    if tag.method != m3u8_rs::KeyMethod::AES128 {
-        return Ok(unsupported(tag.method.to_string()));
-    }
+    let method = match &tag.method {
+        m3u8_rs::KeyMethod::AES128 => KeyMethod::Aes128,
+        m3u8_rs::KeyMethod::Other(name) if name == KeyMethod::Aes256.name() => KeyMethod::Aes256,
+        other => return Ok(unsupported(other.to_string())),
+    };
     let iv = tag.iv.as_deref().map(values::iv).transpose();
     let iv = iv.map_err(|what| malformed(line, format!("the key's IV {what}")))?;
     let location = tag.uri.as_deref().map(|uri| resolve(uri, base, Slot::Key, limits)).transpose()?;
-    Ok(Key { method: KeyMethod::Aes128, location, iv })
+    Ok(Key { method, location, iv })
 }
 
 /// A key that is never fetched, so that its URI (`skd://…`) is none of our business.

@@ -16,7 +16,7 @@ use crate::playlist::keys::Keys;
 use crate::playlist::location::shown_reference;
 use crate::playlist::normalise::{Content, lines};
 use crate::playlist::resolve::{Base, Slot, resolve};
-use crate::playlist::types::{ByteRange, InitSection, KeyMethod, MediaPlaylist, Segment};
+use crate::playlist::types::{ByteRange, InitSection, MediaPlaylist, Segment};
 use crate::playlist::values::Extinf;
 use crate::playlist::variables::Variables;
 use crate::playlist::warnings::Warnings;
@@ -229,7 +229,7 @@ impl Reader<'_> {
         let byte_range =
             map.byte_range.map(|range| checked_range(range.offset.unwrap_or(0), range.length, line)).transpose()?;
         let key = self.keys.in_force();
-        if key.as_ref().is_some_and(|key| key.method == KeyMethod::Aes128 && key.iv.is_none()) {
+        if key.as_ref().is_some_and(|key| key.is_supported() && key.iv.is_none()) {
             return Err(malformed(line, "an encrypted init section (EXT-X-MAP) whose key has no IV"));
         }
         let init = InitSection { location, byte_range, key };
@@ -244,7 +244,7 @@ impl Reader<'_> {
         let location = resolve(&read.uri, self.base, Slot::Segment, self.limits)?;
         let byte_range = read.byte_range.map(|range| self.byte_range(&read.uri, &range, line)).transpose()?;
         let key = self.keys.in_force();
-        if !self.sequence_known && key.as_ref().is_some_and(|k| k.method == KeyMethod::Aes128 && k.iv.is_none()) {
+        if !self.sequence_known && key.as_ref().is_some_and(|key| key.is_supported() && key.iv.is_none()) {
             return Err(malformed(line, "the IV is the media sequence number, which the playlist does not tell")
                 .with_hint("correct EXT-X-MEDIA-SEQUENCE"));
         }

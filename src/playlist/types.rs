@@ -30,6 +30,8 @@ pub(crate) struct ByteRange {
 pub(crate) enum KeyMethod {
     /// Whole segments with AES-128-CBC and PKCS#7 padding.
     Aes128,
+    /// The same with AES-256.
+    Aes256,
     /// Any other method or key format, by its name; refused when the job is planned.
     Unsupported(String),
 }
@@ -48,7 +50,7 @@ pub(crate) struct Key {
 impl Key {
     /// Bytes under this key can be decrypted.
     pub(crate) fn is_supported(&self) -> bool {
-        self.method == KeyMethod::Aes128
+        !matches!(self.method, KeyMethod::Unsupported(_))
     }
 }
 
@@ -57,6 +59,7 @@ impl KeyMethod {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Aes128 => "AES-128",
+            Self::Aes256 => "AES-256",
             Self::Unsupported(name) => name,
         }
     }

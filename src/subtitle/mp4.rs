@@ -103,12 +103,13 @@ fn subtitle_track(trak: &[u8]) -> Option<Track> {
     Some(Track { id, base, coding, header, duration: 0, size: 0 })
 }
 
-/// The samples of a segment's fragments, and whether all that they list was there.
-pub(super) fn samples<'a>(segment: &'a [u8], track: &Track) -> (Vec<Sample<'a>>, bool) {
+/// The samples of a segment's fragments, and whether all that they list was there. `decoded`: the track's decoding time so
+/// far, where fragments that tell none go on (ISO/IEC 14496-12, 8.8.12).
+pub(super) fn samples<'a>(segment: &'a [u8], track: &Track, decoded: &mut u64) -> (Vec<Sample<'a>>, bool) {
     let (mut out, mut whole) = (Vec::new(), true);
     for (_, moof, at) in boxes(segment).filter(|(kind, ..)| kind == b"moof") {
         for (_, traf, _) in boxes(moof).filter(|(kind, ..)| kind == b"traf") {
-            whole &= fragment(segment, at, traf, track, &mut out).is_some();
+            whole &= fragment(segment, at, traf, track, decoded, &mut out).is_some();
         }
     }
     (out, whole)
@@ -120,6 +121,7 @@ fn fragment<'a>(
     moof_at: usize,
     traf: &[u8],
     track: &Track,
+    decoded: &mut u64,
     out: &mut Vec<Sample<'a>>,
 ) -> Option<()> {
     let tfhd = child(traf, &[b"tfhd"])?;
@@ -141,11 +143,12 @@ fn fragment<'a>(
             at += 4;
         }
     }
-    let tfdt = child(traf, &[b"tfdt"])?;
-    let mut time = match tfdt.first()? {
-        0 => u64::from(u32_at(tfdt, 4)?),
-        _ => u64_at(tfdt, 4)?,
-    };
+    if let Some(tfdt) = child(traf, &[b"tfdt"]) {
+        *decoded = match tfdt.first()? {
+            0 => u64::from(u32_at(tfdt, 4)?),
+            _ => u64_at(tfdt, 4)?,
+        };
+    }
     let mut data_at = base;
     for (_, trun, _) in boxes(traf).filter(|(kind, ..)| kind == b"trun") {
         let (version, flags) = version_and_flags(trun)?;
@@ -177,14 +180,14 @@ fn fragment<'a>(
             let end = data_at.checked_add(u64::from(size))?;
             let data = segment.get(usize::try_from(data_at).ok()?..usize::try_from(end).ok()?)?;
             data_at = end;
-            let start = i64::try_from(time).ok()?.saturating_add(shift);
+            let start = i64::try_from(*decoded).ok()?.saturating_add(shift);
             let until = start.saturating_add(i64::from(duration));
             out.push(Sample {
                 start: Nanos::from_ticks(start, track.base),
                 end: Nanos::from_ticks(until, track.base),
                 data,
             });
-            time = time.checked_add(u64::from(duration))?;
+            *decoded = decoded.checked_add(u64::from(duration))?;
         }
     }
     Some(())

@@ -37,6 +37,8 @@ struct Reader<'a> {
     known_blocks: HashSet<String>,
     left_bytes: usize,
     malformed: u64,
+    /// The decoding time that the fragments so far come to, in ticks of their track.
+    decoded: u64,
 }
 
 /// Reads a rendition whole. Blocks. `warn` hears of what was survived.
@@ -63,6 +65,7 @@ pub(crate) fn read(source: &Source, warn: &mut dyn FnMut(String), cancel: &Cance
         known_blocks: HashSet::new(),
         left_bytes: source.limit_bytes,
         malformed: 0,
+        decoded: 0,
     };
     for (position, segment) in source.segments.iter().enumerate() {
         cancel.check()?;
@@ -153,7 +156,7 @@ impl Reader<'_> {
     /// Subtitles in fragmented MP4: what they say stands on the media's own clock.
     fn fragments(&mut self, position: usize, segment: &Segment, bytes: &[u8]) -> Result<()> {
         let track = self.track(segment, bytes)?;
-        let (samples, whole) = mp4::samples(bytes, &track);
+        let (samples, whole) = mp4::samples(bytes, &track, &mut self.decoded);
         if !whole {
             return Err(bad("it is damaged: what it lists and what it holds do not fit together"));
         }

@@ -325,6 +325,24 @@ fn imsc_in_mp4_becomes_one_document_on_the_outputs_clock() {
 }
 
 #[test]
+fn fragments_that_tell_no_time_go_on_from_those_before() {
+    let timeless = |mut bytes: Vec<u8>| {
+        let at = bytes.windows(4).position(|kind| kind == b"tfdt").expect("a time");
+        bytes[at..at + 4].copy_from_slice(b"free");
+        bytes
+    };
+    let cue = |text: &str| mp4_box(b"vttc", &mp4_box(b"payl", text.as_bytes()));
+    let bodies = vec![
+        timeless(fragment(7, &[(1_000, mp4_box(b"vtte", b"")), (2_000, cue("a"))])),
+        timeless(fragment(7, &[(3_000, mp4_box(b"vtte", b"")), (500, cue("b"))])),
+    ];
+    let (files, warnings) = files(in_mp4(b"wvtt", bodies), &media(2), &[vec![epoch(0, 0, 0)]]);
+    assert_eq!(warnings, [""; 0]);
+    assert!(files[0].contains("00:00:01.000 --> 00:00:03.000\na\n"), "{}", files[0]);
+    assert!(files[0].contains("00:00:06.000 --> 00:00:06.500\nb\n"), "{}", files[0]);
+}
+
+#[test]
 fn a_fragment_that_lists_what_it_does_not_hold_is_an_error() {
     let whole = fragment(0, &[(1_000, mp4_box(b"vtte", b"")), (1_000, mp4_box(b"vtte", b""))]);
     for cut in [8, 16] {

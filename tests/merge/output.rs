@@ -252,3 +252,36 @@ fn inspect_tells_what_is_in_there() {
     assert_eq!(media["inputs"][0]["encryption"], serde_json::json!(["AES-128"]));
     assert_eq!(media["inputs"][0]["container"], "ts");
 }
+
+#[test]
+fn keys_of_256_bits_decrypt_where_the_playlist_names_their_method() {
+    let sandbox = Sandbox::new();
+    let input = sandbox.input();
+    copy_fixture("ts-h264-aac", &input);
+    let clear = sandbox.merge(input.join("index.m3u8"), "clear.mp4", &[]);
+    let key: String = (0..32).map(|n| format!("{n:02x}")).collect();
+    std::fs::write(input.join("key"), (0..32).collect::<Vec<u8>>()).unwrap();
+    for segment in names(&input).iter().filter(|name| name.ends_with(".ts")) {
+        let from = input.join(segment);
+        let to = input.join("sealed");
+        let arguments = ["enc", "-aes-256-cbc", "-K", &key, "-iv", "9"];
+        let mut openssl = std::process::Command::new("openssl");
+        let done = openssl.args(arguments).arg("-in").arg(&from).arg("-out").arg(&to).stderr(Stdio::null()).status();
+        assert!(done.expect("openssl runs; `make deps` installs it").success());
+        std::fs::rename(to, from).unwrap();
+    }
+    let list = std::fs::read_to_string(input.join("index.m3u8")).unwrap();
+    let iv = "0x90000000000000000000000000000000";
+    let key_line = format!("#EXT-X-KEY:METHOD=AES-256,URI=\"key\",IV={iv}\n#EXTINF");
+    std::fs::write(input.join("index.m3u8"), list.replacen("#EXTINF", &key_line, 1)).unwrap();
+    let sealed = sandbox.merge(input.join("index.m3u8"), "sealed.mp4", &[]);
+    assert_eq!(sealed["outputs"][0]["tracks"], clear["outputs"][0]["tracks"]);
+    let bytes = |name: &str| std::fs::read(sandbox.output(name)).unwrap();
+    assert!(bytes("sealed.mp4") == bytes("clear.mp4"));
+
+    std::fs::write(input.join("key"), [7; 16]).unwrap();
+    let output = sandbox.command(input.join("index.m3u8"), sandbox.output("short.mp4")).output().unwrap();
+    assert_eq!(output.status.code(), Some(65));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("key rejected: ") && stderr.contains("16 bytes, 32 needed"), "{stderr}");
+}

@@ -9,8 +9,10 @@ fn name(key: &Option<Arc<Key>>) -> String {
     match key {
         None => "-".to_owned(),
         Some(key) => match (&key.method, &key.location) {
-            (KeyMethod::Aes128, Some(location)) => location.display().rsplit('/').next().unwrap_or_default().to_owned(),
-            (KeyMethod::Aes128, None) => "?".to_owned(),
+            (KeyMethod::Aes128 | KeyMethod::Aes256, Some(location)) => {
+                location.display().rsplit('/').next().unwrap_or_default().to_owned()
+            }
+            (KeyMethod::Aes128 | KeyMethod::Aes256, None) => "?".to_owned(),
             (KeyMethod::Unsupported(name), _) => name.clone(),
         },
     }
@@ -55,7 +57,8 @@ fn of_several_keys_the_one_with_an_identity_format_is_taken() {
 fn other_encryption_is_named() {
     let name = |attributes: &str| names(&format!("#EXT-X-KEY:{attributes}\n#EXTINF:4,\na.ts"))[0].clone();
     assert_eq!(name("METHOD=SAMPLE-AES,URI=\"k\""), "SAMPLE-AES");
-    assert_eq!(name("METHOD=AES-256,URI=\"k\",IV=0x1"), "AES-256");
+    assert_eq!(name("METHOD=AES-256-CTR,URI=\"k\",IV=0x1"), "AES-256-CTR");
+    assert_eq!(name("METHOD=AES-256,URI=\"k\",IV=0x01"), "k");
     assert_eq!(name("METHOD=\"AES-128\",URI=\"k\",IV=\"0x01\""), "k");
     assert_eq!(
         name("METHOD=SAMPLE-AES-CTR,KEYFORMAT=\"urn:uuid:EDEF8BA9-79D6-4ACE-A3C8-27DCD51D21ED\",URI=\"data:,\""),

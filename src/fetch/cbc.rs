@@ -17,40 +17,30 @@ pub(super) enum AesKey {
     Aes256([u8; 32]),
 }
 
-enum Decryptor {
-    Aes128(cbc::Decryptor<Aes128>),
-    Aes256(cbc::Decryptor<Aes256>),
-}
+/// Decrypts whole blocks in place, one call after the other.
+type Decrypt = Box<dyn FnMut(&mut [u8]) + Send>;
 
-impl Decryptor {
-    fn new(key: &AesKey, iv: &[u8; BLOCK]) -> Self {
-        match key {
-            AesKey::Aes128(key) => Self::Aes128(cbc::Decryptor::new(key.into(), iv.into())),
-            AesKey::Aes256(key) => Self::Aes256(cbc::Decryptor::new(key.into(), iv.into())),
-        }
-    }
-
-    /// Decrypts whole blocks in place.
-    fn decrypt(&mut self, bytes: &mut [u8]) {
-        match self {
-            Self::Aes128(cipher) => decrypt_blocks(cipher, bytes),
-            Self::Aes256(cipher) => decrypt_blocks(cipher, bytes),
-        }
+fn decryptor(key: &AesKey, iv: &[u8; BLOCK]) -> Decrypt {
+    match key {
+        AesKey::Aes128(key) => blocks(cbc::Decryptor::<Aes128>::new(key.into(), iv.into())),
+        AesKey::Aes256(key) => blocks(cbc::Decryptor::<Aes256>::new(key.into(), iv.into())),
     }
 }
 
-fn decrypt_blocks<C: BlockModeDecrypt>(cipher: &mut C, bytes: &mut [u8]) {
-    for block in bytes.chunks_exact_mut(BLOCK) {
-        if let Ok(block) = <&mut Block<C>>::try_from(block) {
-            cipher.decrypt_block(block);
+fn blocks<C: BlockModeDecrypt + Send + 'static>(mut cipher: C) -> Decrypt {
+    Box::new(move |bytes| {
+        for block in bytes.chunks_exact_mut(BLOCK) {
+            if let Ok(block) = <&mut Block<C>>::try_from(block) {
+                cipher.decrypt_block(block);
+            }
         }
-    }
+    })
 }
 
 /// Decrypts what it reads. The last block is held back until it is known to be the last.
 pub(super) struct CbcReader<R> {
     reader: R,
-    cipher: Decryptor,
+    decrypt: Decrypt,
     buffer: Vec<u8>,
     /// Plain bytes that are ready: `ready.0..ready.1` of the buffer.
     ready: (usize, usize),
@@ -63,7 +53,7 @@ impl<R: Read> CbcReader<R> {
     pub(super) fn new(reader: R, key: &AesKey, iv: &[u8; BLOCK]) -> Self {
         Self {
             reader,
-            cipher: Decryptor::new(key, iv),
+            decrypt: decryptor(key, iv),
             buffer: vec![0; BUFFER_BYTES],
             ready: (0, 0),
             held: 0,
@@ -87,7 +77,7 @@ impl<R: Read> CbcReader<R> {
         if !fresh.len().is_multiple_of(BLOCK) {
             return Err(fault(ErrorKind::Media, "cut short: its encrypted size is no multiple of 16"));
         }
-        self.cipher.decrypt(fresh);
+        (self.decrypt)(fresh);
         if self.ended {
             let padding = padding(&self.buffer[..filled])?;
             (self.ready, self.held) = ((0, filled - padding), 0);

@@ -100,7 +100,8 @@ impl<P> Reordering<P> {
     fn emit(&mut self, written: &mut Written, out: &mut VecDeque<Stamped<P>>) {
         let step = shortest_sample(written);
         let max_reordering = MAX_REORDERING.to_ticks(written.base);
-        if self.rebuilt_delay.is_some() || self.decoding_times_are_broken(step, written.last_dts) {
+        let is_broken = || self.decoding_times_are_broken(step, written.last_dts) || self.lacks_room(step, written);
+        if self.rebuilt_delay.is_some() || is_broken() {
             let delay = self.reorder_delay(max_reordering);
             self.rebuilt_delay = self.rebuilt_delay.max(Some(delay));
         }
@@ -152,6 +153,16 @@ impl<P> Reordering<P> {
         let is_reordered = || self.window.iter().zip(self.window.iter().skip(1)).any(|(a, b)| a.pts > b.pts);
         let are_presentation_times = || self.window.iter().all(|picture| picture.item.dts == Some(picture.pts));
         (broken > 1 && broken * 4 > self.window.len()) || (broken > 0 && is_reordered() && are_presentation_times())
+    }
+
+    /// The head has no decoding time, and the picture behind it is decoded no later than the head would have to be:
+    /// that is so where libav takes times away behind a jump back, and gives others.
+    fn lacks_room(&self, step: i64, written: &Written) -> bool {
+        let mut items = self.window.iter().map(|picture| &picture.item);
+        let (Some(head), Some(next)) = (items.next(), items.next()) else { return false };
+        let Some(pts) = head.pts.filter(|_| head.dts.is_none()) else { return false };
+        let following = written.last_dts.map(|last| last.saturating_add(written.last_duration.max(step)));
+        next.dts.is_some_and(|dts| dts < following.map_or(pts, |at| at.min(pts)).saturating_add(step))
     }
 
     /// How much earlier than "n-th to be presented" the n-th packet must be decoded for all to arrive in time.

@@ -36,6 +36,8 @@ pub(super) struct Reordering<P> {
     /// The last step from one presentation to the next, and the same where the one before was as long.
     step: Option<i64>,
     steady_step: Option<i64>,
+    /// The last of those: what a picture takes though one is missing behind it.
+    pace: Option<i64>,
     /// What comes before: pictures that have no time of their own get one.
     restoring: Restoring<P>,
 }
@@ -48,12 +50,13 @@ impl<P> Reordering<P> {
             rebuilt_delay: None,
             step: None,
             steady_step: None,
+            pace: None,
             restoring: Restoring::new(),
         }
     }
 
     pub(super) fn forget(&mut self) {
-        (self.rebuilt_delay, self.step, self.steady_step) = (None, None, None);
+        (self.rebuilt_delay, self.step, self.steady_step, self.pace) = (None, None, None, None);
         self.restoring = Restoring::new();
     }
 
@@ -127,11 +130,12 @@ impl<P> Reordering<P> {
         let next = next.filter(|ticks| (step..=FORWARD.to_ticks(written.base)).contains(ticks));
         if let Some(next) = next {
             self.steady_step = self.step.filter(|last| next.abs_diff(*last) <= 2).map(|last| last.min(next));
+            self.pace = self.steady_step.or(self.pace);
             self.step = Some(next);
         }
         // What the codec says of its rate may be wrong; where the pictures are even they tell better when one ends.
         let even = self.steady_step.filter(|_| item.guessed_duration);
-        let duration = even.or(item.duration.filter(|ticks| *ticks > 0)).or(next);
+        let duration = even.or(item.duration.filter(|ticks| *ticks > 0)).or(next).or(self.pace);
         let duration = duration.unwrap_or(written.last_duration.max(step));
         let presented = item.presented.filter(|_| item.pts.or(item.dts) == Some(pts));
         let presented = presented.unwrap_or_else(|| Nanos::from_ticks(pts, written.base));

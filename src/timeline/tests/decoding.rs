@@ -138,3 +138,15 @@ fn decoding_times_that_a_jump_back_cost_are_those_of_presentation() {
         assert!(out.uneven_ms(0, 1e3 / fps as f64, 0.02).is_empty());
     }
 }
+
+#[test]
+fn the_last_picture_is_as_long_as_those_before_a_hole() {
+    // Neither container nor codec tells a length, and a picture is missing before the last one.
+    for missing in [vec![], vec![58], vec![57, 58], vec![30, 56]] {
+        let items = video(0, 0, 60, (30_000, 1_001)).into_iter();
+        let lost = |item: &Item<usize>| missing.iter().any(|n| item.pts == Some((n * 1_001 * S + 15_000) / 30_000));
+        let items = items.filter(|item| !lost(item)).map(|item| Item { duration: None, ..item });
+        let out = run_video(items.collect());
+        assert_near(out.end_ms(0), 60.0 * 1001.0 / 30.0, 0.1);
+    }
+}

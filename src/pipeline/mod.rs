@@ -136,6 +136,12 @@ impl Attempt<'_> {
                 tell.warn(trouble);
             }
         }
+        if merged.counts.hidden > 0 {
+            tell.warn(format!(
+                "{} packets are hidden: their track came late in the input, and they lie before the others' start",
+                merged.counts.hidden
+            ));
+        }
         merged.segments_missing = missing.into_iter().collect();
         Ok(Ok(merged))
     }
@@ -146,6 +152,7 @@ impl Merged {
         self.counts.resets += part.counts.resets;
         self.counts.duplicates += part.counts.duplicates;
         self.counts.mended += part.counts.mended;
+        self.counts.hidden += part.counts.hidden;
         self.discontinuities += part.discontinuities;
         for dropped in &part.dropped {
             if !self.dropped.contains(dropped) {

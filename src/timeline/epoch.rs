@@ -15,8 +15,10 @@ pub(super) const MAX_LAG: Nanos = Nanos::from_ms(5_000);
 /// Breaks of two inputs are one and the same where they lie this near to each other.
 const SAME_BREAK: Nanos = Nanos::from_ms(1_000);
 
-/// Media time that is looked at, at most, to see every track of an epoch.
+/// Media time that is looked at, at most, to see the order of an epoch's first pictures.
 const LOOKAHEAD: Nanos = Nanos::from_ms(5_000);
+/// The same to see every track: fragments of MP4 may hold all of their pictures before the first of their sound.
+const LOOKAHEAD_FOR_TRACKS: Nanos = Nanos::from_ms(30_000);
 /// Packets that are looked at, at most: where timestamps tell nothing of the time.
 const LOOKAHEAD_PACKETS: usize = 2_048;
 /// Packets beyond the epoch's end that are looked past, for a track that is interleaved late.
@@ -147,7 +149,12 @@ impl<P> Input<P> {
             || self.held.len() > LOOKAHEAD_PACKETS
             || self.blocked.len() > LOOKPAST_PACKETS
             || self.streams.iter().all(seen)
-            || self.held_span() > LOOKAHEAD
+            || self.held_span() > self.lookahead()
+    }
+
+    fn lookahead(&self) -> Nanos {
+        let is_unseen = |s: &Stream| s.held == 0 && !s.blocked;
+        if self.streams.iter().any(is_unseen) { LOOKAHEAD_FOR_TRACKS } else { LOOKAHEAD }
     }
 
     fn held_span(&self) -> Nanos {

@@ -168,6 +168,8 @@ pub(crate) struct Counts {
     pub(crate) duplicates: u64,
     /// Packets whose timestamps had to be changed beyond their offset.
     pub(crate) mended: u64,
+    /// Packets that are not shown: they came when the output's start was settled, and lie before it.
+    pub(crate) hidden: u64,
 }
 
 /// The clock of one output.
@@ -254,6 +256,8 @@ impl<P> Timeline<P> {
 
     fn accept(&mut self, input: usize, packet: Again<P>) {
         if let Accepted::Ready { item, offset, starts } = self.inputs[input].accept(packet, &mut self.counts) {
+            let is_hidden = self.origin == Origin::Presentation && item.ends_before(Nanos::ZERO.minus(offset));
+            self.counts.hidden += u64::from(is_hidden);
             if starts {
                 self.tracks[item.track].begin_epoch(&mut self.out);
             }

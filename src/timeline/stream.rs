@@ -36,6 +36,12 @@ impl<P> Item<P> {
         self.pts.or(self.dts).map(|ticks| Nanos::from_ticks(ticks, self.base))
     }
 
+    /// All of it that is to be shown lies before a time.
+    pub(super) fn ends_before(&self, time: Nanos) -> bool {
+        let length = self.length().unwrap_or_default().max(self.priming);
+        self.presented_at().is_some_and(|at| at < time && at.plus(length) <= time)
+    }
+
     pub(super) fn length(&self) -> Option<Nanos> {
         self.duration.map(|ticks| Nanos::from_ticks(ticks, self.base))
     }

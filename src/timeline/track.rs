@@ -62,7 +62,7 @@ pub(crate) enum TrackClass {
 
 /// How packets of a class are stamped.
 enum Stamper<P> {
-    Video(Reordering<P>),
+    Video(Box<Reordering<P>>),
     Audio(Samples),
 }
 
@@ -91,7 +91,7 @@ pub(super) struct Track<P> {
 impl<P> Track<P> {
     pub(super) fn new(index: usize, base: TimeBase, class: TrackClass, origin: Origin) -> Self {
         let stamper = match class {
-            TrackClass::Video => Stamper::Video(Reordering::new()),
+            TrackClass::Video => Stamper::Video(Box::new(Reordering::new())),
             TrackClass::Audio { sample_rate_hz } => Stamper::Audio(Samples::new(sample_rate_hz)),
         };
         let written = Written {

@@ -36,6 +36,8 @@ pub(super) struct Reordering<P> {
     /// The last step from one presentation to the next, and the same where the one before was as long.
     step: Option<i64>,
     steady_step: Option<i64>,
+    /// The last of those: what a picture takes though one is missing behind it.
+    pace: Option<i64>,
     /// What comes before: pictures that have no time of their own get one.
     restoring: Restoring<P>,
 }
@@ -48,12 +50,13 @@ impl<P> Reordering<P> {
             rebuilt_delay: None,
             step: None,
             steady_step: None,
+            pace: None,
             restoring: Restoring::new(),
         }
     }
 
     pub(super) fn forget(&mut self) {
-        (self.rebuilt_delay, self.step, self.steady_step) = (None, None, None);
+        (self.rebuilt_delay, self.step, self.steady_step, self.pace) = (None, None, None, None);
         self.restoring = Restoring::new();
     }
 
@@ -100,7 +103,8 @@ impl<P> Reordering<P> {
     fn emit(&mut self, written: &mut Written, out: &mut VecDeque<Stamped<P>>) {
         let step = shortest_sample(written);
         let max_reordering = MAX_REORDERING.to_ticks(written.base);
-        if self.rebuilt_delay.is_some() || self.decoding_times_are_broken(step, written.last_dts) {
+        let is_broken = || self.decoding_times_are_broken(step, written.last_dts) || self.lacks_room(step, written);
+        if self.rebuilt_delay.is_some() || is_broken() {
             let delay = self.reorder_delay(max_reordering);
             self.rebuilt_delay = self.rebuilt_delay.max(Some(delay));
         }
@@ -126,11 +130,12 @@ impl<P> Reordering<P> {
         let next = next.filter(|ticks| (step..=FORWARD.to_ticks(written.base)).contains(ticks));
         if let Some(next) = next {
             self.steady_step = self.step.filter(|last| next.abs_diff(*last) <= 2).map(|last| last.min(next));
+            self.pace = self.steady_step.or(self.pace);
             self.step = Some(next);
         }
         // What the codec says of its rate may be wrong; where the pictures are even they tell better when one ends.
         let even = self.steady_step.filter(|_| item.guessed_duration);
-        let duration = even.or(item.duration.filter(|ticks| *ticks > 0)).or(next);
+        let duration = even.or(item.duration.filter(|ticks| *ticks > 0)).or(next).or(self.pace);
         let duration = duration.unwrap_or(written.last_duration.max(step));
         let presented = item.presented.filter(|_| item.pts.or(item.dts) == Some(pts));
         let presented = presented.unwrap_or_else(|| Nanos::from_ticks(pts, written.base));
@@ -152,6 +157,16 @@ impl<P> Reordering<P> {
         let is_reordered = || self.window.iter().zip(self.window.iter().skip(1)).any(|(a, b)| a.pts > b.pts);
         let are_presentation_times = || self.window.iter().all(|picture| picture.item.dts == Some(picture.pts));
         (broken > 1 && broken * 4 > self.window.len()) || (broken > 0 && is_reordered() && are_presentation_times())
+    }
+
+    /// The head has no decoding time, and the picture behind it is decoded no later than the head would have to be:
+    /// that is so where libav takes times away behind a jump back, and gives others.
+    fn lacks_room(&self, step: i64, written: &Written) -> bool {
+        let mut items = self.window.iter().map(|picture| &picture.item);
+        let (Some(head), Some(next)) = (items.next(), items.next()) else { return false };
+        let Some(pts) = head.pts.filter(|_| head.dts.is_none()) else { return false };
+        let following = written.last_dts.map(|last| last.saturating_add(written.last_duration.max(step)));
+        next.dts.is_some_and(|dts| dts < following.map_or(pts, |at| at.min(pts)).saturating_add(step))
     }
 
     /// How much earlier than "n-th to be presented" the n-th packet must be decoded for all to arrive in time.

@@ -117,3 +117,36 @@ fn the_frame_rate_of_ntsc_stays_exact() {
     assert_near(out.end_ms(0), 100_100.0, 0.05);
     assert_eq!(out.counts.mended, 0);
 }
+
+#[test]
+fn decoding_times_that_a_jump_back_cost_are_those_of_presentation() {
+    // libav takes away the first decoding times behind a jump back, and gives the next pictures those of the ones
+    // before, until eight in a row were in order.
+    for (fps, first) in [(2, 4), (2, 20), (25, 60)] {
+        let frame = S / fps;
+        let run =
+            |start: i64, count: i64| (0..count).map(move |n| ts_packet(0, start + n * frame, start + n * frame, frame));
+        let mut items: Vec<_> = run(3 * S, first).collect();
+        items.extend(run(0, 12).zip(0i64..).map(|(item, n)| {
+            let late = Some((n - 1) * frame).filter(|dts| *dts >= 0);
+            Item { segment: 1, dts: if n < 8 { late } else { item.dts }, ..item }
+        }));
+        let out = run_video(items);
+        assert_eq!(out.counts.resets, 1);
+        let delays: Vec<i64> = out.tracks[0].iter().map(|packet| packet.pts - packet.dts).collect();
+        assert_eq!(delays, vec![0; (first + 12) as usize], "{fps} pictures a second");
+        assert!(out.uneven_ms(0, 1e3 / fps as f64, 0.02).is_empty());
+    }
+}
+
+#[test]
+fn the_last_picture_is_as_long_as_those_before_a_hole() {
+    // Neither container nor codec tells a length, and a picture is missing before the last one.
+    for missing in [vec![], vec![58], vec![57, 58], vec![30, 56]] {
+        let items = video(0, 0, 60, (30_000, 1_001)).into_iter();
+        let lost = |item: &Item<usize>| missing.iter().any(|n| item.pts == Some((n * 1_001 * S + 15_000) / 30_000));
+        let items = items.filter(|item| !lost(item)).map(|item| Item { duration: None, ..item });
+        let out = run_video(items.collect());
+        assert_near(out.end_ms(0), 60.0 * 1001.0 / 30.0, 0.1);
+    }
+}

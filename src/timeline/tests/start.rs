@@ -31,6 +31,39 @@ fn priming_comes_before_zero_where_it_can() {
 }
 
 #[test]
+fn sound_that_stands_behind_all_pictures_of_a_long_fragment_is_not_hidden() {
+    // It begins earlier than they do; the container interleaves by fragments only.
+    for seconds in [3, 12, 25] {
+        let pictures = segment(0, vec![video(0, 10 * S, seconds * 25, (25, 1))]);
+        let sound = segment(0, vec![audio(1, 10 * S - 3 * S, (seconds + 3) * 47, 48_000)]);
+        let out = run_av(vec![pictures, sound]);
+        assert_near(out.start_ms(1), 0.0, 0.02);
+        assert_near(out.start_ms(0), 3_000.0, 0.02);
+    }
+}
+
+#[test]
+fn sound_that_comes_too_late_to_be_shown_is_counted() {
+    let pictures = segment(0, vec![video(0, 10 * S, 40 * 25, (25, 1))]);
+    let sound = segment(0, vec![audio(1, 10 * S - 3 * S, 43 * 47, 48_000)]);
+    for (origin, hidden) in [(Origin::Presentation, 3 * 48_000 / 1024), (Origin::Lowest, 0)] {
+        let input = [pictures.clone(), sound.clone()].concat();
+        let out = run(&[video_track(0), audio_track(0, 48_000)], origin, vec![input]);
+        assert_eq!(out.counts.hidden, hidden, "{origin:?}");
+        assert_eq!(out.start_ms(1) < 0.0, hidden > 0);
+    }
+}
+
+#[test]
+fn a_track_that_never_comes_is_waited_for_through_half_a_minute() {
+    let pictures = segment(0, vec![video(0, 10 * S, 40 * 25, (25, 1))]);
+    let out = run_av(vec![pictures]);
+    assert_eq!((out.start_ms(0), out.tracks[0].len()), (0.0, 1_000));
+    let seconds = out.most_kept_bytes / 100 / 25;
+    assert!((29..=31).contains(&seconds), "{seconds} s are kept back");
+}
+
+#[test]
 fn made_up_decoding_times_are_not_below_zero_either() {
     let mut pictures = video(0, 0, 50, (25, 1));
     pictures.iter_mut().for_each(|item| item.dts = None);

@@ -56,7 +56,7 @@ impl InputDemuxer {
         let first_segment = self.first_segment;
         let place = feed.place(first_segment);
         let in_segment = |e: Error| e.with_segment(place.0, place.1.clone());
-        let demuxer = match Demuxer::open(feed, kind, self.probing, &self.cancel) {
+        let mut demuxer = match Demuxer::open(feed, kind, self.probing, &self.cancel) {
             Ok(demuxer) => demuxer,
             Err((error, Some(feed))) if self.is_loss(&error) => {
                 self.leave_out(feed, first_segment, &in_segment(error));
@@ -65,6 +65,9 @@ impl InputDemuxer {
             Err((error, _)) => return Err(in_segment(error)),
         };
         let selection = select(demuxer.streams()?, &demuxer.programs(), self.role);
+        if let Some(error) = encrypted(&mut demuxer, &selection)? {
+            return Err(in_segment(error));
+        }
         if let Some((kind, codec)) = selection.unreadable.filter(|_| self.on_gap == OnGap::Fail) {
             let message =
                 format!("its {} is {codec}, which this libav cannot read from a transport stream", kind.name());
@@ -164,6 +167,20 @@ impl InputDemuxer {
     pub(super) fn is_loss(&self, error: &Error) -> bool {
         self.on_gap == OnGap::Skip && error.kind() == ErrorKind::Media
     }
+}
+
+/// The error of a session with a stream that is to be merged and is encrypted: libav gives its samples out as they are,
+/// under the name of what they were before.
+fn encrypted(demuxer: &mut Demuxer<Feed>, selection: &Selection) -> Result<Option<Error>> {
+    let wanted = selection.taken.iter().map(|stream| stream.index).chain(selection.awaited.iter().copied());
+    for index in wanted {
+        let stream = demuxer.stream(index)?;
+        let Some(protected) = demuxer.reader().and_then(|feed| feed.protection(stream.id)) else { continue };
+        let message = format!("its {} is encrypted{}", stream.parameters.kind().name(), protected.describe());
+        let error = Error::new(ErrorKind::Unsupported, message);
+        return Ok(Some(error.with_hint("avweld has no key for it: it can be merged once it is decrypted")));
+    }
+    Ok(None)
 }
 
 /// The first packet of a stream, if it is not far; whatever is wrong before, the next that reads comes to it as well.

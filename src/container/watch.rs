@@ -4,8 +4,8 @@
 //! what the container promised and did not keep.
 
 use super::fragment::{Listed, listed};
+use super::movie::{MOOV_BYTES, MovieTrack, tracks_of};
 use super::mp4::box_header;
-use super::protection::{MOOV_BYTES, Protected, protected_by};
 use super::{Container, Packed, TS_SYNC};
 
 /// A fragment's list that is longer is not looked into.
@@ -64,8 +64,8 @@ pub(crate) enum Watch {
         body: Option<(IndexKind, Vec<u8>)>,
         /// What whole `moof`s listed, since it was asked for last.
         listed: Vec<Listed>,
-        /// The same of the tracks that `moov`s say are encrypted.
-        protected: Vec<Protected>,
+        /// The same of the tracks that `moov`s declared.
+        tracks: Vec<MovieTrack>,
     },
     Packed(Packed),
 }
@@ -83,7 +83,7 @@ impl Watch {
                 awaits_media: false,
                 body: None,
                 listed: Vec::new(),
-                protected: Vec::new(),
+                tracks: Vec::new(),
             },
             Container::Adts | Container::Mp3 | Container::Ac3 | Container::Eac3 => Self::Packed(Packed::new(container)),
         }
@@ -99,7 +99,7 @@ impl Watch {
                     bytes.iter().skip(first).step_by(*packet_bytes).filter(|b| **b != TS_SYNC).count() as u64;
                 *offset = (*offset + bytes.len()) % *packet_bytes;
             }
-            Self::Mp4 { remaining, header, endless, broken, awaits_media, body, listed: found_listed, protected } => {
+            Self::Mp4 { remaining, header, endless, broken, awaits_media, body, listed: found_listed, tracks } => {
                 while !bytes.is_empty() && !*endless && !*broken {
                     let of_box;
                     (of_box, bytes) = split(bytes, remaining);
@@ -109,7 +109,7 @@ impl Watch {
                     if let Some((kind, body)) = body.take_if(|_| *remaining == 0) {
                         match kind {
                             IndexKind::Fragment => found_listed.extend(listed(&body)),
-                            IndexKind::Movie => protected.extend(protected_by(&body)),
+                            IndexKind::Movie => tracks.extend(tracks_of(&body)),
                         }
                     }
                     let Some((first, rest)) = bytes.split_first() else { break };
@@ -164,10 +164,10 @@ impl Watch {
         }
     }
 
-    /// The tracks that were found to be encrypted since the last call.
-    pub(crate) fn take_protected(&mut self) -> Vec<Protected> {
+    /// The tracks that were declared since the last call.
+    pub(crate) fn take_tracks(&mut self) -> Vec<MovieTrack> {
         match self {
-            Self::Mp4 { protected, .. } => std::mem::take(protected),
+            Self::Mp4 { tracks, .. } => std::mem::take(tracks),
             _ => Vec::new(),
         }
     }

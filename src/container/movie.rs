@@ -92,7 +92,7 @@ mod tests {
         let entries = boxed(b"stsd", &[&[0, 0, 0, 0, 0, 0, 0, 1][..], &entry].concat());
         let sizes = boxed(b"stsz", &[0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, samples]);
         let tables = [entries, sizes].concat();
-        let media = [b"stbl", b"minf", b"mdia"].iter().fold(tables, |body, kind| boxed(*kind, &body));
+        let media = [b"stbl", b"minf", b"mdia"].iter().fold(tables, |body, kind| boxed(kind, &body));
         boxed(b"trak", &[header, media].concat())
     }
 

@@ -8,26 +8,33 @@ pub(crate) const MOOV_BYTES: u64 = 64 << 20;
 /// Sample entries of what is encrypted: by the standard, and by iTunes before it.
 const ENCRYPTED: [&[u8; 4]; 6] = [b"encv", b"enca", b"enct", b"encs", b"drmi", b"drms"];
 
+/// Schemes that give each sample its own start, so that libav marks those that are encrypted.
+const MARKED: [&[u8; 4]; 3] = [b"cenc", b"cens", b"cbc1"];
+
 /// A track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MovieTrack {
     /// `track_ID`, which libav has as the stream's `id`.
     pub(crate) number: u32,
-    /// How its samples are encrypted; `None` for those in the clear. That they may be in the clear all the same, by
-    /// groups of their own, is known only when they are read, so that it does not count.
+    /// How its samples are encrypted; `None` where all of its sample entries are in the clear.
     pub(crate) protection: Option<Protection>,
     /// It has no sample, and none can come in fragments.
     pub(crate) is_empty: bool,
 }
 
-/// By what a track is encrypted: its `scheme_type`; `None` where that is not told.
+/// By what a track is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Protection(Option<[u8; 4]>);
+pub(crate) struct Protection {
+    /// `scheme_type`; `None` where that is not told.
+    scheme: Option<[u8; 4]>,
+    /// Another sample entry is in the clear, as where a film begins so: each sample tells.
+    pub(crate) is_partial: bool,
+}
 
 impl Protection {
     /// To go on with behind `encrypted`: ` by Common Encryption (cbcs)`. Empty where nothing is known of it.
     pub(crate) fn describe(self) -> String {
-        let Some(scheme) = self.0.filter(|scheme| scheme.iter().all(u8::is_ascii_alphanumeric)) else {
+        let Some(scheme) = self.scheme.filter(|scheme| scheme.iter().all(u8::is_ascii_alphanumeric)) else {
             return String::new();
         };
         let name = String::from_utf8_lossy(&scheme);
@@ -68,7 +75,12 @@ fn track(body: &[u8]) -> Option<MovieTrack> {
         |entry| memchr::memmem::find(entry, b"schm").and_then(|at| entry.get(at + 8..)?.first_chunk().copied());
     let sizes = child(tables, b"stsz").or_else(|| child(tables, b"stz2"));
     let is_empty = sizes.and_then(|sizes| field(sizes, 2)) == Some(0);
-    Some(MovieTrack { number, protection: entry.map(|(_, entry): (_, &[u8])| Protection(scheme(entry))), is_empty })
+    let has_clear = boxes(entries).any(|(kind, _)| !ENCRYPTED.contains(&&kind));
+    let protection = entry.map(|(_, entry): (_, &[u8])| {
+        let scheme = scheme(entry);
+        Protection { scheme, is_partial: has_clear && scheme.is_some_and(|scheme| MARKED.contains(&&scheme)) }
+    });
+    Some(MovieTrack { number, protection, is_empty })
 }
 
 fn child<'a>(body: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
@@ -114,6 +126,27 @@ mod tests {
         let expected =
             [(1, None), (2, Some(" by Common Encryption (cbcs)")), (3, Some(" by OMA DRM (odkm)")), (4, Some(""))];
         assert_eq!(found.collect::<Vec<_>>(), expected.map(|(track, how)| (track, how.map(str::to_owned))));
+    }
+
+    #[test]
+    fn a_clear_sample_entry_beside_an_encrypted_one_leaves_it_to_the_samples_where_they_tell() {
+        for (kind, expected) in [(b"cenc", true), (b"cens", true), (b"cbc1", true), (b"cbcs", false), (b"odkm", false)]
+        {
+            for (other, is_partial) in [(b"avc1", expected), (b"encv", false)] {
+                let mut track = track(0, 1, b"encv", &scheme(kind), 1);
+                let end = track.windows(4).position(|window| window == b"stsz").unwrap() - 4;
+                let entry = boxed(other, &[0; 78]);
+                track.splice(end..end, entry.clone());
+                // The boxes around it are as much longer.
+                for around in [b"trak", b"mdia", b"minf", b"stbl", b"stsd"] {
+                    let low = track.windows(4).position(|window| window == around).unwrap() - 2;
+                    let size = u16::from_be_bytes([track[low], track[low + 1]]) + entry.len() as u16;
+                    track[low..low + 2].copy_from_slice(&size.to_be_bytes());
+                }
+                let found = tracks_of(&track)[0].protection.unwrap();
+                assert_eq!(found.is_partial, is_partial, "{kind:?} {other:?}");
+            }
+        }
     }
 
     #[test]

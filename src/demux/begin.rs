@@ -186,12 +186,17 @@ fn encrypted(demuxer: &mut Demuxer<Feed>, selection: &Selection) -> Result<Optio
     for index in wanted {
         let stream = demuxer.stream(index)?;
         let track = demuxer.reader().and_then(|feed| feed.tracks.iter().find(|track| track.number == stream.id));
-        let Some(protection) = track.and_then(|track| track.protection) else { continue };
-        let message = format!("its {} is encrypted{}", stream.parameters.kind().name(), protection.describe());
-        let error = Error::new(ErrorKind::Unsupported, message);
-        return Ok(Some(error.with_hint("avweld has no key for it: it can be merged once it is decrypted")));
+        if let Some(protection) = track.and_then(|track| track.protection).filter(|how| !how.is_partial) {
+            return Ok(Some(encrypted_error(stream.parameters.kind(), &protection.describe())));
+        }
     }
     Ok(None)
+}
+
+/// The error of media that is encrypted; `how` goes on with the sentence.
+pub(super) fn encrypted_error(kind: MediaKind, how: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("its {} is encrypted{how}", kind.name()))
+        .with_hint("avweld has no key for it: it can be merged once it is decrypted")
 }
 
 /// The first packet of a stream, if it is not far; whatever is wrong before, the next that reads comes to it as well.

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::begin::encrypted_error;
 use super::config::Verdict;
 use super::ending::SegmentEnd;
 use super::ends::is_of_media;
@@ -298,9 +299,17 @@ impl InputDemuxer {
         if let Some(segment) = demuxer.reader().and_then(|feed| feed.astray(&packet, id, number)) {
             return Ok(Located::Damage { segment });
         }
+        let (is_encrypted, kind) = (packet.is_encrypted(), self.taken[stream].kind.unwrap_or(MediaKind::Data));
         let verdict = self.taken[stream].watch.as_mut().map_or(Verdict::Fits, |watch| watch.look(&packet));
         let begins = packet.position();
         let Some(located) = self.place(demuxer, stream, packet) else { return Ok(Located::Nowhere) };
+        if is_encrypted {
+            let feed = demuxer.reader();
+            let track = feed.as_ref().and_then(|feed| feed.tracks.iter().find(|track| track.number == id));
+            let how = track.and_then(|track| track.protection).map(|how| how.describe()).unwrap_or_default();
+            let place = feed.map(|feed| feed.place(located.segment)).unwrap_or_default();
+            return Err(encrypted_error(kind, &how).with_segment(place.0, place.1));
+        }
         // Other streams go on where the sound changes: theirs cannot be cut there.
         let may_cut = self.taken[stream].kind == Some(MediaKind::Video) || self.taken.len() == 1;
         let taken = &mut self.taken[stream];

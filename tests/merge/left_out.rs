@@ -102,6 +102,31 @@ fn a_track_of_which_no_fragment_holds_anything_is_told_of() {
     }
 }
 
+/// Adds to the first track of an init section a sample entry that is encrypted, behind its own.
+fn add_encrypted_entry(init: &mut Vec<u8>) {
+    let mut entry = [&[0, 0, 0, 106][..], b"encv", &[0; 78], b"\0\0\0\x14schm\0\0\0\0cenc\0\x01\0\0"].concat();
+    entry[15] = 1;
+    let table = find(init, b"stsd").unwrap() - 4;
+    let end = table + u32::from_be_bytes(init[table..table + 4].try_into().unwrap()) as usize;
+    init[table + 15] = 2;
+    for around in [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"] {
+        let at = find(init, around).unwrap() - 4;
+        let size = u32::from_be_bytes(init[at..at + 4].try_into().unwrap()) + entry.len() as u32;
+        init[at..at + 4].copy_from_slice(&size.to_be_bytes());
+    }
+    init.splice(end..end, entry);
+}
+
+#[test]
+fn samples_in_the_clear_are_merged_where_others_of_their_track_may_be_encrypted() {
+    let sandbox = Sandbox::new();
+    let input = changed(&sandbox, "fmp4-muxed", "mp4", add_encrypted_entry);
+    let report = sandbox.merge(&input, "o.mp4", &[]);
+    let packets = [0, 1].map(|track| report["tracks"][track]["packets"].as_u64().unwrap());
+    assert_eq!(packets, [75, 142], "{report}");
+    assert_eq!(judge::decoder_errors(&sandbox.output("o.mp4")), "");
+}
+
 #[test]
 fn sound_that_libav_takes_for_something_else_is_refused_by_name() {
     for (case, extension, code) in [("ts-h264-aac", "ts", 0x2d), ("ts-h264-aac", "ts", 0x2e), ("fmp4-muxed", "mp4", 0)]

@@ -158,6 +158,11 @@ impl Packet {
         self.side_data(ffi::AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA)
     }
 
+    /// It comes with what it would take to decrypt it (AV_PKT_DATA_ENCRYPTION_INFO).
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.side_data(ffi::AVPacketSideDataType::AV_PKT_DATA_ENCRYPTION_INFO).is_some()
+    }
+
     /// Drops all side data.
     pub(crate) fn clear_side_data(&mut self) {
         // SAFETY: the packet is valid.

@@ -22,7 +22,7 @@ pub(super) fn listed(moof: &[u8]) -> Vec<Listed> {
 }
 
 /// The boxes that stand one behind the other, up to the first that is not whole.
-fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+pub(super) fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let header = box_header(bytes)?;
         let body =
@@ -33,7 +33,7 @@ fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
 }
 
 /// A field of 32 bits, by its position among a box's.
-fn field(body: &[u8], position: usize) -> Option<u32> {
+pub(super) fn field(body: &[u8], position: usize) -> Option<u32> {
     body.get(4 * position..)?.first_chunk().copied().map(u32::from_be_bytes)
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Declared {
     pub(super) pid: u16,
     /// It is sound or pictures, as far as its type tells.
     pub(super) is_media: bool,
+    /// It may be, by a type or a registration of whoever made it.
+    pub(super) may_be_media: bool,
 }
 
 /// PIDs of the programmes' PMTs, of a PAT's section.
@@ -35,7 +37,9 @@ pub(super) fn pmt(section: &[u8]) -> Option<Vec<Declared>> {
         let length = usize::from(u16::from_be_bytes([length_high & 0xf, length_low]));
         let descriptors = rest.get(5..5 + length)?;
         let pid = u16::from_be_bytes([high & 0x1f, low]);
-        streams.push(Declared { stream_type, pid, is_media: is_media(stream_type, descriptors) });
+        let is_media = is_media(stream_type, descriptors);
+        let may_be_media = is_media || is_registered(stream_type, descriptors);
+        streams.push(Declared { stream_type, pid, is_media, may_be_media });
         rest = &rest[5 + length..];
     }
     Some(streams)
@@ -87,17 +91,27 @@ fn body(section: &[u8], table: u8) -> Option<&[u8]> {
     section.get(SECTION_HEAD..section.len().checked_sub(CHECKSUM)?)
 }
 
-/// Private data are sound where a descriptor says so (ETSI EN 300 468, 6.1): AC-3, E-AC-3, DTS, AAC.
-fn is_media(stream_type: u8, descriptors: &[u8]) -> bool {
+/// Sound and pictures of other standards have types of their own, some of which others use for data; or a registration,
+/// or an extension descriptor of DVB's (ISO/IEC 13818-1, 2.6.8; ETSI EN 300 468, 6.4).
+fn is_registered(stream_type: u8, descriptors: &[u8]) -> bool {
+    let is_known = matches!(stream_type, 0x1d..=0x32 | 0x42 | 0x80..=0x8a | 0xa1 | 0xa2 | 0xc0..=0xdf | 0xea);
+    is_known || tags(descriptors).any(|tag| matches!(tag, 0x05 | 0x7f))
+}
+
+fn tags(descriptors: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = descriptors;
-    let mut tags = std::iter::from_fn(|| {
+    std::iter::from_fn(move || {
         let (tag, length) = (*rest.first()?, usize::from(*rest.get(1)?));
         rest = rest.get(2 + length..).unwrap_or_default();
         Some(tag)
-    });
+    })
+}
+
+/// Private data are sound where a descriptor says so (ETSI EN 300 468, 6.1): AC-3, E-AC-3, DTS, AAC.
+fn is_media(stream_type: u8, descriptors: &[u8]) -> bool {
     match stream_type {
         0x01..=0x04 | 0x0f..=0x11 | 0x1b | 0x1c | 0x24 | 0x33 | 0x81 | 0x84 | 0x87 => true,
-        0x06 => tags.any(|tag| matches!(tag, 0x6a | 0x7a..=0x7c)),
+        0x06 => tags(descriptors).any(|tag| matches!(tag, 0x6a | 0x7a..=0x7c)),
         _ => false,
     }
 }
@@ -118,6 +132,28 @@ mod tests {
         let section = packets().find(|p| pid(p) == 0x1000).and_then(section).unwrap();
         let streams: Vec<_> = pmt(section).unwrap().iter().map(|s| (s.stream_type, s.pid, s.is_media)).collect();
         assert_eq!(streams, [(0x1b, 0x100, true), (0x0f, 0x101, true), (0x15, 0x1f0, false), (0x86, 0x1f1, false)]);
+    }
+
+    #[test]
+    fn private_streams_may_be_media_by_their_type_or_a_registration() {
+        let cases: [(u8, &[u8], bool); 8] = [
+            (0x1b, &[], true),
+            (0x06, &[0x6a, 0], true),
+            (0x06, &[0x0a, 1, 9, 0x05, 4, b'O', b'p', b'u', b's'], true),
+            (0x06, &[0x0a, 1, 9], false),
+            (0x2d, &[], true),
+            (0x82, &[], true),
+            (0x99, &[], false),
+            (0x0d, &[0x0a], false),
+        ];
+        for (stream_type, descriptors, expected) in cases {
+            let length = 9 + 5 + descriptors.len() as u8 + 4;
+            let head = [2, 0xb0, length, 0, 1, 0xc1, 0, 0, 0xe1, 0, 0xf0, 0];
+            let stream = [stream_type, 0xe1, 0, 0xf0, descriptors.len() as u8];
+            let section = [&head[..], &stream, descriptors, &[0; 4]].concat();
+            let found: Vec<_> = pmt(&section).unwrap().iter().map(|s| s.may_be_media).collect();
+            assert_eq!(found, [expected], "{stream_type:#x} {descriptors:x?}");
+        }
     }
 
     #[test]

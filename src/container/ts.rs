@@ -152,6 +152,14 @@ impl TsPackets {
         self.account.scrambled
     }
 
+    /// PIDs that may be sound or pictures by the PMTs, as libav knows them. `None` until all PMTs were met that a PAT names.
+    pub(crate) fn media_pids(&self) -> Option<Vec<u16>> {
+        let known = |(_, streams): &(u16, Vec<Declared>)| !streams.is_empty();
+        let streams = self.programmes.iter().flat_map(|(_, streams)| streams).filter(|stream| stream.may_be_media);
+        let is_whole = !self.programmes.is_empty() && self.programmes.iter().all(known);
+        is_whole.then(|| streams.map(|stream| stream.pid).collect())
+    }
+
     /// PIDs in the middle of a PES packet that told its length, with the bytes that are still to come, where lengths
     /// were kept so far.
     pub(crate) fn open_pes(&self) -> impl Iterator<Item = (u16, u64)> {

@@ -4,6 +4,7 @@
 //! what the container promised and did not keep.
 
 use super::fragment::{Listed, listed};
+use super::movie::{MOOV_BYTES, MovieTrack, tracks_of};
 use super::mp4::box_header;
 use super::{Container, Packed, TS_SYNC};
 
@@ -27,6 +28,23 @@ pub(crate) enum Structure {
     Open { missing_bytes: u64 },
 }
 
+/// A box that is looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IndexKind {
+    Fragment,
+    Movie,
+}
+
+impl IndexKind {
+    fn of(kind: [u8; 4], size: u64) -> Option<Self> {
+        match &kind {
+            b"moof" if size <= MOOF_BYTES => Some(Self::Fragment),
+            b"moov" if size <= MOOV_BYTES => Some(Self::Movie),
+            _ => None,
+        }
+    }
+}
+
 /// Follows one segment.
 #[derive(Debug)]
 pub(crate) enum Watch {
@@ -42,10 +60,12 @@ pub(crate) enum Watch {
         broken: bool,
         /// A `moof` was met whose `mdat` was not.
         awaits_media: bool,
-        /// The body of the `moof` at hand, as far as it was met.
-        moof: Option<Vec<u8>>,
-        /// What whole ones listed, since it was asked for last.
+        /// The body of the `moof` or `moov` at hand, as far as it was met.
+        body: Option<(IndexKind, Vec<u8>)>,
+        /// What whole `moof`s listed, since it was asked for last.
         listed: Vec<Listed>,
+        /// The same of the tracks that `moov`s declared.
+        tracks: Vec<MovieTrack>,
     },
     Packed(Packed),
 }
@@ -61,8 +81,9 @@ impl Watch {
                 endless: false,
                 broken: false,
                 awaits_media: false,
-                moof: None,
+                body: None,
                 listed: Vec::new(),
+                tracks: Vec::new(),
             },
             Container::Adts | Container::Mp3 | Container::Ac3 | Container::Eac3 => Self::Packed(Packed::new(container)),
         }
@@ -78,15 +99,17 @@ impl Watch {
                     bytes.iter().skip(first).step_by(*packet_bytes).filter(|b| **b != TS_SYNC).count() as u64;
                 *offset = (*offset + bytes.len()) % *packet_bytes;
             }
-            Self::Mp4 { remaining, header, endless, broken, awaits_media, moof, listed: found_listed } => {
+            Self::Mp4 { remaining, header, endless, broken, awaits_media, body, listed: found_listed, tracks } => {
                 while !bytes.is_empty() && !*endless && !*broken {
                     let of_box;
                     (of_box, bytes) = split(bytes, remaining);
-                    if let Some(body) = moof.as_mut() {
+                    if let Some((_, body)) = body.as_mut() {
                         body.extend_from_slice(of_box);
-                        if *remaining == 0 {
-                            found_listed.extend(listed(body));
-                            *moof = None;
+                    }
+                    if let Some((kind, body)) = body.take_if(|_| *remaining == 0) {
+                        match kind {
+                            IndexKind::Fragment => found_listed.extend(listed(&body)),
+                            IndexKind::Movie => tracks.extend(tracks_of(&body)),
                         }
                     }
                     let Some((first, rest)) = bytes.split_first() else { break };
@@ -104,7 +127,7 @@ impl Watch {
                         match found {
                             Some(h) if h.size > 0 => {
                                 *remaining = h.size - wanted as u64;
-                                *moof = (&h.kind == b"moof" && h.size <= MOOF_BYTES).then(Vec::new);
+                                *body = IndexKind::of(h.kind, h.size).map(|kind| (kind, Vec::new()));
                             }
                             // Only the last box may leave its size open, and media is what writers do that for.
                             Some(h) if &h.kind == b"mdat" => *endless = true,
@@ -137,6 +160,14 @@ impl Watch {
     pub(crate) fn take_listed(&mut self) -> Vec<Listed> {
         match self {
             Self::Mp4 { listed, .. } => std::mem::take(listed),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The tracks that were declared since the last call.
+    pub(crate) fn take_tracks(&mut self) -> Vec<MovieTrack> {
+        match self {
+            Self::Mp4 { tracks, .. } => std::mem::take(tracks),
             _ => Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use super::ending::{Ending, SegmentEnd};
 use super::feed::Feed;
 use super::input::{Demuxed, InputDemuxer, State};
 use super::pictures::Pictures;
-use super::streams::{Selection, select};
+use super::streams::{MPEG_H, Selection, select};
 use super::taken::Taken;
 use crate::av::{CodecId, Demuxer, DemuxerKind, MediaKind, Packet, Probing, Stream, unheard};
 use crate::container::{Container, begins_with_parameters};
@@ -56,7 +56,7 @@ impl InputDemuxer {
         let first_segment = self.first_segment;
         let place = feed.place(first_segment);
         let in_segment = |e: Error| e.with_segment(place.0, place.1.clone());
-        let demuxer = match Demuxer::open(feed, kind, self.probing, &self.cancel) {
+        let mut demuxer = match Demuxer::open(feed, kind, self.probing, &self.cancel) {
             Ok(demuxer) => demuxer,
             Err((error, Some(feed))) if self.is_loss(&error) => {
                 self.leave_out(feed, first_segment, &in_segment(error));
@@ -64,12 +64,20 @@ impl InputDemuxer {
             }
             Err((error, _)) => return Err(in_segment(error)),
         };
-        let selection = select(demuxer.streams()?, &demuxer.programs(), self.role);
+        let selection = self.select(&mut demuxer)?;
+        if let Some(error) = encrypted(&mut demuxer, &selection)? {
+            return Err(in_segment(error));
+        }
         if let Some((kind, codec)) = selection.unreadable.filter(|_| self.on_gap == OnGap::Fail) {
-            let message =
-                format!("its {} is {codec}, which this libav cannot read from a transport stream", kind.name());
+            let (place, hint) = match container {
+                Container::MpegTs { .. } if codec != MPEG_H => {
+                    (" from a transport stream", "get it as fragmented MP4, or ")
+                }
+                _ => ("", ""),
+            };
+            let message = format!("its {} is {codec}, which this libav cannot read{place}", kind.name());
             return Err(in_segment(Error::new(ErrorKind::Unsupported, message))
-                .with_hint("get it as fragmented MP4, or leave it out with --on-gap skip"));
+                .with_hint(format!("{hint}leave it out with --on-gap skip")));
         }
         if selection.taken.is_empty() {
             let found: Vec<String> = selection.dropped.iter().map(|d| format!("{} ({})", d.codec, d.reason)).collect();
@@ -84,6 +92,11 @@ impl InputDemuxer {
             };
         }
         Ok(Some((demuxer, selection)))
+    }
+
+    fn select(&self, demuxer: &mut Demuxer<Feed>) -> Result<Selection> {
+        let declared = demuxer.reader().map(|feed| feed.declared()).unwrap_or_default();
+        Ok(select(demuxer.streams()?, &demuxer.programs(), &declared, self.role))
     }
 
     fn begin_reading(&mut self, mut demuxer: Demuxer<Feed>, selection: Selection, container: Container) -> Result<()> {
@@ -131,7 +144,7 @@ impl InputDemuxer {
             Err((_, feed)) => return restart(feed).map(ControlFlow::Break),
         };
         let known = glimpse.streams()?;
-        let selection = select(glimpse.streams()?, &glimpse.programs(), self.role);
+        let selection = self.select(&mut glimpse)?;
         let video = picture_stream(&selection);
         let first = video.and_then(|video| unheard(|| first_of(&mut glimpse, video.index)));
         let first = first.filter(|first| begins_with_parameters(first.data()));
@@ -164,6 +177,26 @@ impl InputDemuxer {
     pub(super) fn is_loss(&self, error: &Error) -> bool {
         self.on_gap == OnGap::Skip && error.kind() == ErrorKind::Media
     }
+}
+
+/// The error of a session with a stream that is to be merged and is encrypted: libav gives its samples out as they are,
+/// under the name of what they were before.
+fn encrypted(demuxer: &mut Demuxer<Feed>, selection: &Selection) -> Result<Option<Error>> {
+    let wanted = selection.taken.iter().map(|stream| stream.index).chain(selection.awaited.iter().copied());
+    for index in wanted {
+        let stream = demuxer.stream(index)?;
+        let track = demuxer.reader().and_then(|feed| feed.tracks.iter().find(|track| track.number == stream.id));
+        if let Some(protection) = track.and_then(|track| track.protection).filter(|how| !how.is_partial) {
+            return Ok(Some(encrypted_error(stream.parameters.kind(), &protection.describe())));
+        }
+    }
+    Ok(None)
+}
+
+/// The error of media that is encrypted; `how` goes on with the sentence.
+pub(super) fn encrypted_error(kind: MediaKind, how: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("its {} is encrypted{how}", kind.name()))
+        .with_hint("avweld has no key for it: it can be merged once it is decrypted")
 }
 
 /// The first packet of a stream, if it is not far; whatever is wrong before, the next that reads comes to it as well.

@@ -8,8 +8,9 @@ use super::fragments::Fragments;
 use super::glimpse::Glimpse;
 use super::open::{Open, goes_on_in, scrambled};
 use super::seekable::Seekable;
+use super::streams::Declared;
 use crate::av::{Packet, Reader};
-use crate::container::{Container, InitPrefix, Packed, Structure, Tables, TsPackets};
+use crate::container::{Container, InitPrefix, MovieTrack, Packed, Structure, Tables, TsPackets, tracks_in, tracks_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
 use crate::options::OnGap;
@@ -82,6 +83,8 @@ pub(crate) struct Feed {
     pub(super) marks: Vec<Mark>,
     /// What the session's fragments listed.
     pub(super) fragments: Fragments,
+    /// Tracks that the session's `moov` declares.
+    pub(super) tracks: Vec<MovieTrack>,
     ends: Vec<SegmentEnd>,
     /// Follows the session's packets where it is TS.
     packets: Option<TsPackets>,
@@ -113,6 +116,7 @@ impl Feed {
             offset: 0,
             marks: Vec::new(),
             fragments: Fragments::default(),
+            tracks: Vec::new(),
             ends: Vec::new(),
             packets: None,
             carry: Vec::new(),
@@ -140,6 +144,12 @@ impl Feed {
         let listed_by = self.fragments.mark_of(track, number).filter(|mark| *mark < at);
         let overruns = start + packet.data().len() as u64 > end;
         listed_by.or(overruns.then_some(at)).and_then(|mark| self.marks.get(mark)).map(|mark| mark.segment)
+    }
+
+    /// What the session's own tables say of its streams, as far as they were met.
+    pub(super) fn declared(&self) -> Declared {
+        let empty = self.tracks.iter().filter(|track| track.is_empty).map(|track| track.number).collect();
+        Declared { empty, media: self.packets.as_ref().and_then(TsPackets::media_pids) }
     }
 
     /// Lets the session end with this segment.
@@ -233,6 +243,7 @@ impl Feed {
         }
         (self.offset, self.marks, self.carry, self.cut_bytes) = (0, Vec::new(), Vec::new(), 0);
         self.fragments = Fragments::default();
+        self.tracks = tracks_in(&init);
         self.packets = match container {
             Container::MpegTs { packet_bytes } => Some(TsPackets::new(packet_bytes)),
             _ => None,
@@ -275,7 +286,8 @@ impl Feed {
     fn read_seekable(&mut self, segment: usize) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let (file, range) = open.bytes.into_file(&self.workspace).map_err(|e| self.at(segment, e))?;
-        self.seekable = Some(Seekable::new(file, range));
+        let seekable = self.seekable.insert(Seekable::new(file, range));
+        self.tracks = seekable.moov()?.map_or_else(Vec::new, |moov| tracks_of(&moov));
         self.marks = vec![Mark { offset: 0, segment, audio_start_ticks: None }];
         let ending = Ending::Read { structure: Structure::Whole, init_only: false };
         self.ends.push(SegmentEnd { segment, ending, bytes: range.length });
@@ -442,6 +454,7 @@ impl Feed {
         let (Some(packets), Container::MpegTs { packet_bytes }) = (&mut self.packets, open.container) else {
             let n = open.bytes.read(buffer)?;
             open.watch.feed(&buffer[..n]);
+            self.tracks.extend(open.watch.take_tracks());
             for listed in open.watch.take_listed() {
                 self.fragments.add(self.marks.len().saturating_sub(1), listed);
             }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::begin::encrypted_error;
 use super::config::Verdict;
 use super::ending::SegmentEnd;
 use super::ends::is_of_media;
@@ -100,6 +101,8 @@ pub(crate) struct InputDemuxer {
     pub(super) anchor: usize,
     pub(super) invalid_reads: u64,
     late_packets: u64,
+    /// Streams that were left out and that no session was told of.
+    late_dropped: Vec<Dropped>,
     damaged_packets: u64,
 }
 
@@ -165,6 +168,7 @@ impl InputDemuxer {
             anchor: 0,
             invalid_reads: 0,
             late_packets: 0,
+            late_dropped: Vec::new(),
             damaged_packets: 0,
         }
     }
@@ -256,6 +260,11 @@ impl InputDemuxer {
         self.late_packets
     }
 
+    /// Streams that were left out, and that came when their session had begun.
+    pub(crate) fn late_dropped(&self) -> &[Dropped] {
+        &self.late_dropped
+    }
+
     /// Packets that were left out, as they were no whole frames.
     pub(crate) fn damaged_packets(&self) -> u64 {
         self.damaged_packets
@@ -290,9 +299,17 @@ impl InputDemuxer {
         if let Some(segment) = demuxer.reader().and_then(|feed| feed.astray(&packet, id, number)) {
             return Ok(Located::Damage { segment });
         }
+        let (is_encrypted, kind) = (packet.is_encrypted(), self.taken[stream].kind.unwrap_or(MediaKind::Data));
         let verdict = self.taken[stream].watch.as_mut().map_or(Verdict::Fits, |watch| watch.look(&packet));
         let begins = packet.position();
         let Some(located) = self.place(demuxer, stream, packet) else { return Ok(Located::Nowhere) };
+        if is_encrypted {
+            let feed = demuxer.reader();
+            let track = feed.as_ref().and_then(|feed| feed.tracks.iter().find(|track| track.number == id));
+            let how = track.and_then(|track| track.protection).map(|how| how.describe()).unwrap_or_default();
+            let place = feed.map(|feed| feed.place(located.segment)).unwrap_or_default();
+            return Err(encrypted_error(kind, &how).with_segment(place.0, place.1));
+        }
         // Other streams go on where the sound changes: theirs cannot be cut there.
         let may_cut = self.taken[stream].kind == Some(MediaKind::Video) || self.taken.len() == 1;
         let taken = &mut self.taken[stream];
@@ -366,15 +383,18 @@ impl InputDemuxer {
 
     /// A packet of a stream that was not there when the session began.
     fn locate_new(&mut self, demuxer: &mut Demuxer<Feed>, packet: &Packet) -> Result<Located> {
-        let parameters = demuxer.stream(packet.stream())?.parameters;
+        let Stream { id, parameters, .. } = demuxer.stream(packet.stream())?;
         let kind = parameters.kind();
+        let is_unnamed = demuxer.reader().is_some_and(|feed| feed.declared().is_unnamed(id));
+        // Until a table names it, another session would know no more of it than this one.
+        let is_known = is_unnamed && self.awaited.contains(&packet.stream());
         let marks = demuxer.reader().map_or(&[][..], |feed| &feed.marks);
         let wanted = matches!((kind, self.role), (MediaKind::Video, InputRole::Everything | InputRole::WithoutAudio))
             || matches!((kind, self.role), (MediaKind::Audio, InputRole::Everything | InputRole::AudioOnly));
         let segment = packet.position().and_then(|at| marks.iter().rev().find(|m| m.offset <= at)).map(|m| m.segment);
-        match segment.filter(|segment| wanted && *segment > self.first_segment) {
+        match segment.filter(|segment| wanted && !is_known && *segment > self.first_segment) {
             Some(segment) => Ok(Located::Break { segment }),
-            None if wanted && self.on_gap == OnGap::Fail => {
+            None if wanted && self.on_gap == OnGap::Fail && !is_unnamed => {
                 let place = demuxer.reader().map(|feed| feed.place(self.first_segment)).unwrap_or_default();
                 let stream = format!("{} {}", kind.name(), parameters.codec().name());
                 Err(Error::new(
@@ -386,6 +406,12 @@ impl InputDemuxer {
             }
             None => {
                 self.late_packets += u64::from(wanted);
+                if wanted && is_unnamed && !is_known {
+                    let dropped = Dropped::unnamed(kind, parameters.codec().name());
+                    if !self.late_dropped.contains(&dropped) {
+                        self.late_dropped.push(dropped);
+                    }
+                }
                 Ok(Located::Nowhere)
             }
         }

@@ -24,6 +24,31 @@ pub(crate) struct Dropped {
 /// Why a stream is not taken that is declared and could be.
 const NEVER_CAME: &str = "it is declared, but no packet of it came where the streams were looked for";
 
+/// libav's name of MPEG-H 3D audio.
+pub(super) const MPEG_H: &str = "mpegh_3d_audio";
+
+/// Why a track is not taken that could be.
+const EMPTY: &str = "it is declared, and holds nothing";
+
+/// Why a stream is not taken that no table names.
+const UNNAMED: &str = "no table calls it sound or pictures, and nothing tells how to decode it";
+
+/// What a container's own tables say of its streams, by its own numbers of them.
+#[derive(Debug, Default)]
+pub(super) struct Declared {
+    /// Tracks of MP4 without a sample.
+    pub(super) empty: Vec<u32>,
+    /// PIDs that may be sound or pictures; `None` where nothing is known of that.
+    pub(super) media: Option<Vec<u16>>,
+}
+
+impl Declared {
+    /// No table names this PID as sound or pictures: what libav takes it for is a guess.
+    pub(super) fn is_unnamed(&self, id: u32) -> bool {
+        self.media.as_ref().is_some_and(|pids| pids.iter().all(|pid| u32::from(*pid) != id))
+    }
+}
+
 pub(super) struct Selection {
     pub(super) taken: Vec<Stream>,
     /// libav's indexes of those that never are.
@@ -36,6 +61,16 @@ pub(super) struct Selection {
 }
 
 impl Dropped {
+    /// A stream that began inside a session, and that no table names.
+    pub(super) fn unnamed(kind: MediaKind, codec: String) -> Self {
+        Self { kind, codec, reason: UNNAMED.to_owned() }
+    }
+
+    /// A track of the output that nothing came for.
+    pub(crate) fn without_packets(kind: MediaKind, codec: String) -> Self {
+        Self { kind, codec, reason: "it is declared, and no packet of it came".to_owned() }
+    }
+
     /// It is declared, and was not there when the session began.
     pub(crate) fn never_came(&self) -> bool {
         self.reason == NEVER_CAME
@@ -43,7 +78,7 @@ impl Dropped {
 }
 
 /// Chooses among the streams that libav found.
-pub(super) fn select(streams: Vec<Stream>, programs: &[Vec<usize>], role: InputRole) -> Selection {
+pub(super) fn select(streams: Vec<Stream>, programs: &[Vec<usize>], declared: &Declared, role: InputRole) -> Selection {
     let program = best_program(&streams, programs);
     let mut selection =
         Selection { taken: Vec::new(), left: Vec::new(), awaited: Vec::new(), dropped: Vec::new(), unreadable: None };
@@ -53,14 +88,14 @@ pub(super) fn select(streams: Vec<Stream>, programs: &[Vec<usize>], role: InputR
         {
             selection.unreadable = selection.unreadable.or(Some((kind, codec)));
             selection.left.push(stream.index);
-            let reason = "this libav cannot read it from a transport stream".to_owned();
+            let reason = "this libav cannot read it".to_owned();
             selection.dropped.push(Dropped { kind, codec: codec.to_owned(), reason });
             continue;
         }
-        match refusal(&stream, program, role) {
+        match refusal(&stream, program, declared, role) {
             None => selection.taken.push(stream),
             Some(reason) => {
-                let awaited = reason == NEVER_CAME;
+                let awaited = reason == NEVER_CAME || reason == UNNAMED;
                 if awaited { &mut selection.awaited } else { &mut selection.left }.push(stream.index);
                 selection.dropped.push(Dropped {
                     kind: stream.parameters.kind(),
@@ -85,18 +120,22 @@ fn is_wanted(kind: MediaKind, role: InputRole) -> bool {
     )
 }
 
-/// Media that libav takes for data, told by what the transport stream calls it: a registration, or a stream type
-/// (ISO/IEC 13818-1, 2.4.4.9 and 2.6.8). What a newer libav can read is of its own kind.
+/// Media that libav takes for something else, or cannot tell how it is decoded: by what the container calls it, in a
+/// transport stream a registration or a stream type (ISO/IEC 13818-1, 2.4.4.9 and 2.6.8), in MP4 a sample entry
+/// (ISO/IEC 23008-3, 20.5). What a newer libav can read is of its own kind and name.
 fn unreadable(parameters: &Parameters) -> Option<(MediaKind, &'static str)> {
-    if parameters.kind() != MediaKind::Data {
-        return None;
-    }
-    match &parameters.tag().to_le_bytes() {
-        b"AV01" => Some((MediaKind::Video, "av1")),
-        b"VVC " | [0x33, 0, 0, 0] => Some((MediaKind::Video, "vvc")),
-        b"HEVC" => Some((MediaKind::Video, "hevc")),
-        b"AC-4" => Some((MediaKind::Audio, "ac4")),
-        [0x2d | 0x2e, 0, 0, 0] => Some((MediaKind::Audio, "mpegh_3d_audio")),
+    let tag = parameters.tag().to_le_bytes();
+    match (&tag, parameters.kind()) {
+        (b"AV01", MediaKind::Data) => Some((MediaKind::Video, "av1")),
+        (b"VVC " | [0x33, 0, 0, 0], MediaKind::Data) => Some((MediaKind::Video, "vvc")),
+        (b"HEVC", MediaKind::Data) => Some((MediaKind::Video, "hevc")),
+        (b"AC-4", MediaKind::Data) => Some((MediaKind::Audio, "ac4")),
+        // libav guesses from the bytes what an unknown type is.
+        ([0x2d | 0x2e, 0, 0, 0], MediaKind::Data | MediaKind::Audio) | (b"mha1" | b"mha2" | b"mhm1" | b"mhm2", _)
+            if parameters.codec().name() != MPEG_H || !parameters.is_complete() =>
+        {
+            Some((MediaKind::Audio, MPEG_H))
+        }
         _ => None,
     }
 }
@@ -118,7 +157,7 @@ fn best_program<'a>(streams: &[Stream], programs: &'a [Vec<usize>]) -> Option<&'
 }
 
 /// Why a stream is not taken; `None` if it is.
-fn refusal(stream: &Stream, program: Option<&[usize]>, role: InputRole) -> Option<String> {
+fn refusal(stream: &Stream, program: Option<&[usize]>, declared: &Declared, role: InputRole) -> Option<String> {
     let kind = stream.parameters.kind();
     let reason = match kind {
         MediaKind::Data => "data streams have no place in the output",
@@ -127,6 +166,8 @@ fn refusal(stream: &Stream, program: Option<&[usize]>, role: InputRole) -> Optio
         MediaKind::Audio if role == InputRole::WithoutAudio => "a separate audio rendition takes its place",
         MediaKind::Video if role == InputRole::AudioOnly => "only the sound of an audio rendition is merged",
         MediaKind::Video if stream.attached_picture => "it is a still picture",
+        _ if declared.empty.contains(&stream.id) => EMPTY,
+        _ if !stream.parameters.is_complete() && declared.is_unnamed(stream.id) => UNNAMED,
         _ if !stream.parameters.is_complete() => NEVER_CAME,
         _ => return None,
     };

@@ -21,5 +21,5 @@ mod write_back;
 pub(crate) use decode::{SourceDecoded, decode};
 pub(crate) use output::{Extent, OutputFile};
 pub(crate) use sink::Sink;
-pub(crate) use track::{TrackPlan, TrackRole, origin, track_class};
+pub(crate) use track::{TrackPlan, TrackRole, keeps_empty_tracks, origin, track_class};
 pub(crate) use verify::{Expected, verify};

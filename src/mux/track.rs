@@ -120,6 +120,11 @@ pub(crate) fn origin(format: Format) -> Origin {
     }
 }
 
+/// Whether a file of this format has a track of which no packet was written: libav leaves it out of an index.
+pub(crate) fn keeps_empty_tracks(format: Format) -> bool {
+    !matches!(format, Format::Mp4 | Format::Mov | Format::M4a)
+}
+
 /// MP4 and Matroska take three letters where HLS gives a tag like `en` or `pt-BR`.
 fn iso_639_2(tag: &str) -> String {
     let primary = tag.split(['-', '_']).next().unwrap_or(tag).to_ascii_lowercase();

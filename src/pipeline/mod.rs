@@ -132,6 +132,7 @@ impl Attempt<'_> {
         for source in &sources {
             merged.segments_merged += source.audit.merged;
             missing.extend(&source.audit.missing);
+            merged.note_dropped(source.late_dropped());
             for trouble in source.unusable() {
                 tell.warn(trouble);
             }
@@ -154,11 +155,15 @@ impl Merged {
         self.counts.mended += part.counts.mended;
         self.counts.hidden += part.counts.hidden;
         self.discontinuities += part.discontinuities;
-        for dropped in &part.dropped {
+        self.note_dropped(&part.dropped);
+        self.parts.push(part);
+    }
+
+    fn note_dropped(&mut self, dropped: &[Dropped]) {
+        for dropped in dropped {
             if !self.dropped.contains(dropped) {
                 self.dropped.push(dropped.clone());
             }
         }
-        self.parts.push(part);
     }
 }

@@ -10,7 +10,7 @@ use crate::cancel::CancelToken;
 use crate::container::Container;
 use crate::demux::{Demuxed, DemuxedPacket, Dropped};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mux::{Expected, OutputFile, Sink, SourceDecoded, TrackPlan, TrackRole, origin};
+use crate::mux::{Expected, OutputFile, Sink, SourceDecoded, TrackPlan, TrackRole, keeps_empty_tracks, origin};
 use crate::options::{Format, OnChange, OnDiscontinuity, Verify};
 use crate::time::Nanos;
 use crate::timeline::{Boundary, Counts, Epoch, Timeline, TrackSpec};
@@ -363,7 +363,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Part> {
+    fn finish(mut self) -> Result<Part> {
+        let keeps_empty = keeps_empty_tracks(self.settings.format);
         let mut tracks = Vec::new();
         let (mut first, mut last) = (None::<Nanos>, None::<Nanos>);
         let mut decoders = self.decoders.into_iter();
@@ -372,6 +373,11 @@ impl<'a> Writer<'a> {
             if self.timeline.packets(n) > 0 {
                 first = Some(first.map_or(start, |f| f.min(start)));
                 last = Some(last.map_or(end, |l| l.max(end)));
+            }
+            let decoder = decoders.next().flatten();
+            if self.timeline.packets(n) == 0 && !keeps_empty {
+                self.dropped.push(Dropped::without_packets(track.kind, track.parameters.codec().name()));
+                continue;
             }
             tracks.push(FinishedTrack {
                 expected: Expected {
@@ -383,9 +389,7 @@ impl<'a> Writer<'a> {
                 },
                 language: track.language,
                 start,
-                decoded: decoders
-                    .next()
-                    .flatten()
+                decoded: decoder
                     .map(|decoder| SourceDecoded { tally: decoder.finish(), video_delay: track.source.video_delay() }),
             });
         }

@@ -8,7 +8,7 @@ use super::tell::Teller;
 use crate::av::{MediaKind, Packet, PictureOrder, Stream};
 use crate::cancel::CancelToken;
 use crate::container::{Ac3Frame, Container, latm_frame};
-use crate::demux::{Demuxed, DemuxedPacket, Ending, InputDemuxer, InputSource};
+use crate::demux::{Demuxed, DemuxedPacket, Dropped, Ending, InputDemuxer, InputSource};
 use crate::error::Result;
 use crate::fetch::Fetcher;
 use crate::mux::TrackRole;
@@ -365,6 +365,11 @@ impl Source {
         }
         let end = pts.saturating_add(packet.duration().unwrap_or(0));
         Some((Nanos::from_ticks(pts, base), Nanos::from_ticks(end, base)))
+    }
+
+    /// Streams that were left out, and that came when their session had begun.
+    pub(super) fn late_dropped(&self) -> &[Dropped] {
+        self.demuxer.late_dropped()
     }
 
     /// Packets that could not be used, for warnings.

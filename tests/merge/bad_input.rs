@@ -3,6 +3,7 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::sandbox::{Sandbox, copy_fixture, fixture, names, report};
 
@@ -75,6 +76,16 @@ const KEYS: &[Case] = &[
     case("a method nobody knows", |f| method(f, "ROT-13"), UNSUPPORTED, None, &["rot-13"]),
 ];
 
+/// Nothing in these playlists says that the media is encrypted.
+const ENCRYPTED: &[Case] = &[
+    case("video of an init section", |f| protect(f, "fmp4-muxed", "index-init.mp4"), UNSUPPORTED, Some(0), CBCS),
+    case("video of a segment", |f| protect(f, "self-initializing-mp4", "1.mp4"), UNSUPPORTED, Some(1), CBCS),
+    case("a file with its index behind", |f| encrypt(f, "0"), UNSUPPORTED, Some(0), &["encrypted", "(cenc)"]),
+    case("a file with its index in front", |f| encrypt(f, "+faststart"), UNSUPPORTED, Some(0), &["(cenc)"]),
+];
+
+const CBCS: &[&str] = &["its video is encrypted by common encryption (cbcs)", "no key"];
+
 const PLACES: &[Case] = &[
     case("an absolute path", |f| names_uri(f, "/etc/passwd"), DENIED, None, &["/etc", "--allow-path"]),
     case("a file URL", |f| names_uri(f, "file:///etc/passwd"), DENIED, None, &["--allow-path"]),
@@ -107,6 +118,11 @@ fn bad_segments_are_refused() {
 #[test]
 fn bad_keys_are_refused() {
     refused(KEYS);
+}
+
+#[test]
+fn encrypted_tracks_are_refused_without_a_word_of_the_playlist() {
+    refused(ENCRYPTED);
 }
 
 #[test]
@@ -193,6 +209,36 @@ fn spoil_in(folder: &Path, case: &str, name: &str, change: fn(&[u8]) -> Vec<u8>)
     let content = fs::read(folder.join(name)).unwrap();
     write(folder, name, change(&content));
     folder.join("index.m3u8")
+}
+
+/// Calls the video of a file encrypted, in place of what it says of its bit rate.
+fn protect(folder: &Path, case: &str, name: &str) -> PathBuf {
+    spoil_in(folder, case, name, |bytes| {
+        let mut bytes = bytes.to_vec();
+        for (from, to) in [(&b"avc1"[..], &b"encv"[..]), (b"btrt", b"schm")] {
+            // The first `avc1` is a brand of the file.
+            let at = bytes.windows(4).skip(40).position(|w| w == from).expect("a box") + 40;
+            bytes[at..at + 4].copy_from_slice(to);
+            if to == b"schm" {
+                bytes[at + 4..at + 16].copy_from_slice(b"\0\0\0\0cbcs\0\x01\0\0");
+            }
+        }
+        bytes
+    })
+}
+
+/// A whole file that is encrypted.
+fn encrypt(folder: &Path, flags: &str) -> PathBuf {
+    let key = "00112233445566778899aabbccddeeff";
+    let status = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(fixture("fmp4-muxed").join("index.m3u8"))
+        .args(["-c", "copy", "-movflags", flags, "-encryption_scheme", "cenc-aes-ctr"])
+        .args(["-encryption_key", key, "-encryption_kid", key])
+        .arg(folder.join("a.mp4"))
+        .status();
+    assert!(status.expect("ffmpeg runs; `make deps` installs it").success());
+    folder.join("a.mp4")
 }
 
 fn init_alone(folder: &Path) -> PathBuf {

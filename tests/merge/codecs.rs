@@ -247,7 +247,7 @@ fn opus_keeps_its_pre_skip_and_channels() {
     }
 }
 
-fn mpeg_crc(bytes: &[u8]) -> u32 {
+pub(crate) fn mpeg_crc(bytes: &[u8]) -> u32 {
     bytes.iter().fold(!0, |crc, byte| {
         (0..8).rev().fold(crc, |crc: u32, bit| {
             let top = crc >> 31 ^ u32::from(byte >> bit & 1);

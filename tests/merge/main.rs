@@ -12,6 +12,7 @@ mod fixtures;
 mod frames;
 mod golden;
 mod judge;
+mod left_out;
 mod mutants;
 mod oddities;
 mod output;

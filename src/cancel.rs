@@ -78,6 +78,7 @@ impl CancelToken {
         if self.is_cancelled() {
             return Err(Error::cancelled());
         }
+        self.0.parent.as_ref().map_or(Ok(()), Self::check)?;
         if let Some(limit) = &self.0.limit {
             let limit = limit.lock().unwrap_or_else(PoisonError::into_inner);
             if Instant::now() > limit.until {

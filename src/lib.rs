@@ -124,10 +124,11 @@
 //! # Threads and blocking
 //!
 //! [`Job::run`] and [`inspect`] block. They merge on the thread that calls them; what comes from the web is fetched by a
-//! second one, which ends with the call. Jobs share nothing, so any number of them may run at once, each on a thread of
-//! its own: in an async program on one for blocking work. A [`Service`] has threads of its own, one for all transfers
-//! among them, and its handles can be waited for and awaited. [`Observer`]s are called on the threads that do the
-//! work. A [`CancelToken`] may be cancelled from any; the job then ends within moments, also where it is inside libav.
+//! second one, and what is on disk may be read ahead by others, which all end with the call. Jobs share nothing, so any
+//! number of them may run at once, each on a thread of its own: in an async program on one for blocking work. A
+//! [`Service`] has threads of its own, one for all transfers among them, and its handles can be waited for and awaited.
+//! [`Observer`]s are called on the threads that do the work. A [`CancelToken`] may be cancelled from any; the job then
+//! ends within moments, also where it is inside libav.
 //!
 //! The library does not print, exit, install signal handlers or set libav's log level, and of the environment
 //! it only wants to know where temporary files go, unless [`Options::temp_dir`] says so. The unfinished output

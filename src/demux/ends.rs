@@ -25,7 +25,7 @@ impl InputDemuxer {
     }
 
     pub(super) fn end_session(&mut self, mut demuxer: Demuxer<Feed>) {
-        self.invalid_reads += demuxer.invalid_reads();
+        self.unusable.invalid_reads += demuxer.invalid_reads();
         self.release(usize::MAX);
         self.is_waiting = false;
         let unread = self.unread(&mut demuxer);
@@ -73,7 +73,7 @@ impl InputDemuxer {
 
     /// Ends the session inside a damaged segment; the next begins behind that.
     pub(super) fn abandon_session(&mut self, demuxer: Demuxer<Feed>, segment: usize) {
-        self.invalid_reads += demuxer.invalid_reads();
+        self.unusable.invalid_reads += demuxer.invalid_reads();
         self.release(segment + 1);
         self.forget_empty();
         self.taken.iter_mut().for_each(|t| t.repeated = t.given_since(segment + 1));
@@ -181,7 +181,7 @@ impl InputDemuxer {
     /// that were still to be left out.
     fn begin_at(&mut self, demuxer: Demuxer<Feed>, segment: usize, given: Vec<usize>) {
         self.forget_empty();
-        self.invalid_reads += demuxer.invalid_reads();
+        self.unusable.invalid_reads += demuxer.invalid_reads();
         for (taken, given) in self.taken.iter_mut().zip(given) {
             taken.repeated += given;
         }

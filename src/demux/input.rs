@@ -99,11 +99,20 @@ pub(crate) struct InputDemuxer {
     pub(super) irregular: Option<u64>,
     /// The last segment, or the session's first, whose pictures come with the stream's parameters.
     pub(super) anchor: usize,
-    pub(super) invalid_reads: u64,
-    late_packets: u64,
-    /// Streams that were left out and that no session was told of.
-    late_dropped: Vec<Dropped>,
-    damaged_packets: u64,
+    pub(super) unusable: Unusable,
+}
+
+/// What of an input could not be used.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unusable {
+    /// Places in the media where libav found nothing that it could read.
+    pub(crate) invalid_reads: u64,
+    /// Packets of streams that first came when the output's tracks were settled.
+    pub(crate) late_packets: u64,
+    /// Streams that were left out, and that came when their session had begun.
+    pub(crate) late_dropped: Vec<Dropped>,
+    /// Packets that were left out, as they were no whole frames.
+    pub(crate) damaged_packets: u64,
 }
 
 /// What the session's demuxer gives next.
@@ -166,10 +175,7 @@ impl InputDemuxer {
             whole: VecDeque::new(),
             irregular: None,
             anchor: 0,
-            invalid_reads: 0,
-            late_packets: 0,
-            late_dropped: Vec::new(),
-            damaged_packets: 0,
+            unusable: Unusable::default(),
         }
     }
 
@@ -250,24 +256,9 @@ impl InputDemuxer {
         }
     }
 
-    /// Places in the input's media where libav found nothing that it could read.
-    pub(crate) fn invalid_reads(&self) -> u64 {
-        self.invalid_reads
-    }
-
-    /// Packets of streams that first came when the output's tracks were settled.
-    pub(crate) fn late_packets(&self) -> u64 {
-        self.late_packets
-    }
-
-    /// Streams that were left out, and that came when their session had begun.
-    pub(crate) fn late_dropped(&self) -> &[Dropped] {
-        &self.late_dropped
-    }
-
-    /// Packets that were left out, as they were no whole frames.
-    pub(crate) fn damaged_packets(&self) -> u64 {
-        self.damaged_packets
+    /// What could not be used so far.
+    pub(crate) fn unusable(&self) -> &Unusable {
+        &self.unusable
     }
 
     /// Each segment's end is told once, also if it is read again.
@@ -292,7 +283,7 @@ impl InputDemuxer {
         self.taken[stream].read += 1;
         // A damaged table may give a sample no bytes; no muxer takes such a one.
         if packet.data().is_empty() {
-            self.invalid_reads += 1;
+            self.unusable.invalid_reads += 1;
             return Ok(Located::Nowhere);
         }
         let (id, number) = (self.taken[stream].id, self.taken[stream].read - 1);
@@ -314,11 +305,11 @@ impl InputDemuxer {
         let may_cut = self.taken[stream].kind == Some(MediaKind::Video) || self.taken.len() == 1;
         let taken = &mut self.taken[stream];
         if verdict == Verdict::Damaged {
-            self.damaged_packets += 1;
+            self.unusable.damaged_packets += 1;
             return Ok(Located::Nowhere);
         }
         if let Verdict::Changes { damaged_before } = verdict {
-            self.damaged_packets = self.damaged_packets.saturating_sub(u64::from(damaged_before));
+            self.unusable.damaged_packets = self.unusable.damaged_packets.saturating_sub(u64::from(damaged_before));
             if taken.given_since(located.segment) > 0 || self.first_segment == located.segment {
                 if let Some(position) = begins.filter(|_| may_cut)
                     && demuxer.reader().is_some_and(|feed| feed.cut(located.segment, position))
@@ -405,11 +396,11 @@ impl InputDemuxer {
                 .with_segment(place.0, place.1))
             }
             None => {
-                self.late_packets += u64::from(wanted);
+                self.unusable.late_packets += u64::from(wanted);
                 if wanted && is_unnamed && !is_known {
                     let dropped = Dropped::unnamed(kind, parameters.codec().name());
-                    if !self.late_dropped.contains(&dropped) {
-                        self.late_dropped.push(dropped);
+                    if !self.unusable.late_dropped.contains(&dropped) {
+                        self.unusable.late_dropped.push(dropped);
                     }
                 }
                 Ok(Located::Nowhere)

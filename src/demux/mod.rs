@@ -19,5 +19,5 @@ mod streams;
 mod taken;
 
 pub(crate) use ending::{Ending, SegmentEnd};
-pub(crate) use input::{Demuxed, DemuxedPacket, InputDemuxer, InputSource};
+pub(crate) use input::{Demuxed, DemuxedPacket, InputDemuxer, InputSource, Unusable};
 pub(crate) use streams::{Dropped, InputRole};

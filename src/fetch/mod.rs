@@ -79,6 +79,11 @@ impl Fetcher {
         self.given.key.is_some()
     }
 
+    /// Opening a segment may mean to wait for it.
+    pub(crate) fn waits(&self) -> bool {
+        self.download.get().is_some()
+    }
+
     /// Opens a segment and reads its first bytes. Blocks until they are there.
     pub(crate) fn open(&self, segment: &Segment) -> Result<SegmentBytes> {
         let in_segment = |e: Error| e.with_segment(segment.media_sequence, segment.location.display());

@@ -18,7 +18,7 @@ use crate::fetch::Web;
 use crate::input::{Input, Output};
 use crate::net::Network;
 use crate::options::{Format, Options, Resume, TlsVerification, Verify};
-use crate::pipeline::Teller;
+use crate::pipeline::{Cores, Teller};
 use crate::plan::{Purpose, plan};
 use crate::report::Report;
 use crate::workspace::{self, Workspace};
@@ -101,7 +101,7 @@ impl Job {
             if let Err(error) = prepared.begin_download() {
                 return Err(prepared.give_up(error));
             }
-            prepared.merge()?.publish()
+            prepared.merge(Cores::for_each_of(1))?.publish()
         })
     }
 

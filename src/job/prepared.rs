@@ -18,7 +18,7 @@ use crate::fetch::{Download, Listener, Refresh, Settings as DownloadSettings, Us
 use crate::input::Input;
 use crate::mux::{Extent, Sink};
 use crate::options::{Format, Options, Resume};
-use crate::pipeline::{self, Merged, PlannedInput, Settings, Teller};
+use crate::pipeline::{self, Cores, Merged, PlannedInput, Settings, Teller};
 use crate::plan::{Listed, Plan, Purpose, plan};
 use crate::report::{
     Download as Downloaded, DroppedStream, Elapsed, Report, SegmentCounts, SubtitleReport, TrackReport, Verification,
@@ -116,18 +116,18 @@ impl Prepared {
     }
 
     /// Merges what comes, and verifies it. Blocks; waits for what is still to come.
-    pub(crate) fn merge(mut self) -> Result<Verified> {
+    pub(crate) fn merge(mut self, cores: Cores) -> Result<Verified> {
         let cancel = self.cancel.limited(self.options.merge_timeout);
         if let Some(download) = &self.download {
             download.waits_for_free(&cancel);
         }
-        match self.write(&cancel) {
+        match self.write(cores, &cancel) {
             Ok(merged) => Ok(Verified { job: self, merged, cancel }),
             Err(error) => Err(self.give_up(error)),
         }
     }
 
-    fn write(&mut self, cancel: &CancelToken) -> Result<Output> {
+    fn write(&mut self, cores: Cores, cancel: &CancelToken) -> Result<Output> {
         let Self { options, format, tell, target, plan, .. } = self;
         let format = *format;
         let (segments, duration) = (plan.segments(), plan.duration());
@@ -143,6 +143,7 @@ impl Prepared {
             extent,
             verify: options.verify,
             can_restart: matches!(target, Target::Files(_)),
+            cores,
         };
         let subtitles = match &*target {
             Target::Files(files) => Subtitles::read(std::mem::take(&mut plan.subtitles), options, files, tell, cancel)?,

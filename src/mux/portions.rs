@@ -23,8 +23,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::Format;
 use crate::time::TimeBase;
 
-/// Packets of a portion: ten megabytes in libav's muxer, and half an hour of a film.
-pub(super) const PORTION_PACKETS: u32 = 128 << 10;
+/// Packets of a portion: two and a half megabytes in libav's muxer, and some eight minutes of a film.
+pub(super) const PORTION_PACKETS: u32 = 32 << 10;
 /// Codecs of which each packet becomes one sample, that alone. libav makes one of several for others, or keeps what it
 /// learned of them for the packets that follow.
 const CODECS: [&str; 9] = ["h264", "hevc", "av1", "mpeg4", "aac", "mp3", "mp2", "flac", "opus"];

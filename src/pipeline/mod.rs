@@ -1,12 +1,13 @@
 //! The stages of one job: inputs are demuxed, the timeline stamps their packets, and the muxer writes them.
 //!
-//! A job is read by one thread, in steps: whichever input is furthest behind gives the next packet.
-//! A second thread was measured to win nothing where two cores share their memory's bandwidth, and
-//! with one the order of packets, and so every byte of the output, follows from the input alone.
+//! A job goes on in steps, on one thread: whichever input is furthest behind gives the next packet. So the order of
+//! packets, and with it every byte of the output, follows from the inputs alone, on whichever threads they are
+//! [read](reading).
 
 mod account;
 mod audit;
 mod part;
+mod reading;
 mod source;
 #[cfg(feature = "bench")]
 mod stages;
@@ -21,6 +22,8 @@ pub(crate) use survey::survey;
 pub(crate) use tell::Teller;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::thread;
 
 use crate::av::LogScope;
 use crate::cancel::CancelToken;
@@ -42,6 +45,24 @@ pub(crate) struct Settings {
     pub(crate) verify: Verify,
     /// The output can be begun anew.
     pub(crate) can_restart: bool,
+    pub(crate) cores: Cores,
+}
+
+/// How many cores a merge may keep busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cores {
+    /// Others merge beside it.
+    One,
+    /// Some are idle: inputs are read ahead, each on a thread.
+    Several,
+}
+
+impl Cores {
+    /// For each of so many merges at a time.
+    pub(crate) fn for_each_of(merges: usize) -> Self {
+        let all = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        if all / merges.max(1) > 1 { Self::Several } else { Self::One }
+    }
 }
 
 /// What became of all inputs.
@@ -101,8 +122,11 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     fn run(&mut self, sink: &mut dyn FnMut(usize) -> Result<Sink>, tell: &mut Teller) -> Result<Result<Merged, Ahead>> {
-        let new = |planned: &PlannedInput| Source::new(planned.clone(), &self.settings.limits, self.cancel);
-        let mut sources: Vec<Source> = self.inputs.iter().map(new).collect();
+        let new = |planned: &PlannedInput| match self.settings.cores {
+            Cores::One => Ok(Source::new(planned.clone(), &self.settings.limits, self.cancel)),
+            Cores::Several => Source::ahead(planned.clone(), &self.settings.limits, self.cancel),
+        };
+        let mut sources = self.inputs.iter().map(new).collect::<Result<Vec<_>>>()?;
         let mut merged = Merged {
             parts: Vec::new(),
             segments_merged: 0,

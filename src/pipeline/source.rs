@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::audit::Audit;
+use super::reading::Reading;
 use super::tell::Teller;
 use crate::av::{MediaKind, Packet, PictureOrder, Stream};
 use crate::cancel::CancelToken;
 use crate::container::{Ac3Frame, Container, latm_frame};
-use crate::demux::{Demuxed, DemuxedPacket, Dropped, Ending, InputDemuxer, InputSource};
+use crate::demux::{Demuxed, DemuxedPacket, Dropped, Ending, InputSource, Unusable};
 use crate::error::Result;
 use crate::fetch::Fetcher;
 use crate::mux::TrackRole;
@@ -83,7 +84,7 @@ enum Clock {
 
 /// An input while the job runs.
 pub(super) struct Source {
-    demuxer: InputDemuxer,
+    reading: Reading,
     pub(super) role: TrackRole,
     pub(super) segments: Arc<[Segment]>,
     pub(super) audit: Audit,
@@ -109,12 +110,26 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(planned: PlannedInput, limits: &Limits, cancel: &CancelToken) -> Self {
-        let segments = planned.source.segments.clone();
+        let reading = Reading::here(planned.source.clone(), limits, cancel);
+        Self::reading(planned, reading)
+    }
+
+    /// The same, read ahead on a thread of its own where it need not wait for its segments.
+    pub(super) fn ahead(planned: PlannedInput, limits: &Limits, cancel: &CancelToken) -> Result<Self> {
+        if planned.source.fetcher.waits() {
+            return Ok(Self::new(planned, limits, cancel));
+        }
+        let reading = Reading::ahead(planned.source.clone(), limits, cancel)?;
+        Ok(Self::reading(planned, reading))
+    }
+
+    fn reading(planned: PlannedInput, reading: Reading) -> Self {
+        let segments = planned.source.segments;
         Self {
             audit: Audit::new(segments.clone(), planned.source.on_gap),
-            fetcher: planned.source.fetcher.clone(),
+            fetcher: planned.source.fetcher,
             released: 0,
-            demuxer: InputDemuxer::new(planned.source, limits, cancel),
+            reading,
             role: planned.role,
             segments,
             queue: VecDeque::new(),
@@ -140,7 +155,7 @@ impl Source {
     pub(super) fn next(&mut self, tell: &mut Teller) -> Result<Demuxed> {
         let event = match self.queue.pop_front() {
             Some(event) => event,
-            None => self.demuxer.read()?,
+            None => self.reading.read()?,
         };
         match &event {
             Demuxed::SegmentEnd(end) => {
@@ -195,7 +210,7 @@ impl Source {
         let mut first: Vec<Option<Packet>> = streams.iter().map(|_| None).collect();
         let mut wanted = streams.iter().filter(|s| s.is_adts() || s.is_latm()).count();
         while wanted > 0 && self.queue.len() < FIRST_PACKETS {
-            let event = self.demuxer.read()?;
+            let event = self.reading.read()?;
             let ends = matches!(event, Demuxed::Session { .. } | Demuxed::End);
             if let Demuxed::Packet(DemuxedPacket { stream, packet, .. }) = &event
                 && first[*stream].is_none()
@@ -369,13 +384,14 @@ impl Source {
 
     /// Streams that were left out, and that came when their session had begun.
     pub(super) fn late_dropped(&self) -> &[Dropped] {
-        self.demuxer.late_dropped()
+        &self.reading.unusable().late_dropped
     }
 
     /// Packets that could not be used, for warnings.
     pub(super) fn unusable(&self) -> Vec<String> {
-        let (invalid, late) = (self.demuxer.invalid_reads(), self.demuxer.late_packets());
-        let (damaged, torn) = (self.demuxer.damaged_packets(), self.torn);
+        let Unusable { invalid_reads: invalid, late_packets: late, damaged_packets: damaged, .. } =
+            *self.reading.unusable();
+        let torn = self.torn;
         [
             (damaged, format!("packets left out that are no whole frames: {damaged}")),
             (torn, format!("{torn} torn frames of audio were left out, as where a recording begins inside of one")),

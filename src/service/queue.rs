@@ -16,6 +16,7 @@ use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::job::{Job, Prepared, Verified, guarded};
+use crate::pipeline::Cores;
 use crate::report::Report;
 use crate::workspace;
 
@@ -256,10 +257,12 @@ impl Queue {
             self.merging += 1;
             running.slot.advance(JobStatus::Merging);
             let messages = self.messages.clone();
+            let to_come = self.ready.len() + self.planned.len() + self.waiting.len();
+            let cores = Cores::for_each_of(self.merging + to_come);
             self.pool.spawn(move || {
                 let token = running.slot.cancel.clone();
                 let workspace = prepared.workspace().to_owned();
-                let message = match guarded(&token, || prepared.merge()) {
+                let message = match guarded(&token, || prepared.merge(cores)) {
                     Ok(verified) => Message::Verified(running, Box::new(verified)),
                     Err(error) => Message::Failed(running, error, workspace),
                 };

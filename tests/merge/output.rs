@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::boxes;
 use crate::expected::{Expected, check_files};
+use crate::fixtures::cases;
 use crate::judge;
-use crate::sandbox::{Sandbox, avweld, copy_fixture, fixture, names, report};
+use crate::sandbox::{AVWELD, Sandbox, avweld, copy_fixture, fixture, names, report};
 
 const CANNOT_CREATE: i32 = 73;
 
@@ -65,6 +66,31 @@ fn ten_runs_make_the_same_bytes() {
             })
             .collect();
         assert!(sums.iter().all(|sum| *sum == sums[0]), "{case}: runs differ");
+    }
+}
+
+/// Where cores are idle, inputs are read ahead on threads of their own.
+#[test]
+fn one_core_or_several_make_the_same_bytes_and_reports() {
+    let outcome = |case: &str, mut command: Command| {
+        let sandbox = Sandbox::new();
+        sandbox.arguments(&mut command, index(case), sandbox.output("out.mp4"));
+        let mut report = report(&command.output().expect("taskset runs, of util-linux"));
+        report["elapsed_s"].take();
+        let report = report.to_string().replace(sandbox.output("").to_str().unwrap(), "");
+        let files = sandbox.outputs().into_iter().map(|name| fs::read(sandbox.output(&name)).unwrap());
+        (report, files.collect::<Vec<_>>())
+    };
+    // The first that this process may run on.
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+    let first = cores.split([',', '-']).next().unwrap();
+    for case in cases() {
+        let mut pinned = Command::new("taskset");
+        pinned.args(["-c", first, AVWELD]);
+        let (one, several) = (outcome(&case, pinned), outcome(&case, avweld()));
+        assert_eq!(one.0, several.0, "{case}");
+        assert!(one.1 == several.1, "{case}: other bytes");
     }
 }
 

@@ -8,9 +8,9 @@ use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Web;
 use crate::input::Input;
-use crate::mux::{Extent, Sink};
+use crate::mux::{Extent, Sink, ToDisk};
 use crate::net::Network;
-use crate::options::{Fsync, Options};
+use crate::options::Options;
 use crate::pipeline::{self, PlannedInput};
 use crate::plan::{Purpose, plan};
 
@@ -63,6 +63,6 @@ impl Stages {
     /// # Errors
     /// Those of a merge.
     pub fn mux_to_file(&self, file: File) -> Result<()> {
-        self.0.mux(Sink::file(file, Fsync::Off))
+        self.0.mux(Sink::file(file, ToDisk::Later))
     }
 }

@@ -16,8 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::fetch::{Download, Listener, Refresh, Settings as DownloadSettings, Used, Wanted, Web, without_query};
 use crate::input::Input;
-use crate::mux::{Extent, Sink};
-use crate::options::{Format, Options, Resume};
+use crate::mux::{Extent, Sink, ToDisk};
+use crate::options::{Format, Fsync, Options, Resume};
 use crate::pipeline::{self, Cores, Merged, PlannedInput, Settings, Teller};
 use crate::plan::{Listed, Plan, Purpose, plan};
 use crate::report::{
@@ -156,14 +156,21 @@ impl Prepared {
             source: listed.into_source(options, workspace),
         };
         let inputs = plan.inputs.drain(..).map(planned).collect();
-        let merged = pipeline::merge(inputs, &settings, &mut |n| target.sink(n), tell, cancel).map_err(|e| {
-            // Of a stream nobody knows what it is written to.
-            if e.kind() == ErrorKind::DiskFull && matches!(target, Target::Files(_)) {
-                e.with_hint(format!("about {} bytes are needed in the output's folder", extent.bytes))
-            } else {
-                e
-            }
-        })?;
+        let is_to_come = self.download.as_ref().map(|download| download.progress()).is_some_and(|p| p.done < p.total);
+        let to_disk = match options.fsync {
+            Fsync::Off => ToDisk::Later,
+            Fsync::On if is_to_come => ToDisk::Close,
+            Fsync::On => ToDisk::Beside,
+        };
+        let merged =
+            pipeline::merge(inputs, &settings, &mut |n| target.sink(n, to_disk), tell, cancel).map_err(|e| {
+                // Of a stream nobody knows what it is written to.
+                if e.kind() == ErrorKind::DiskFull && matches!(target, Target::Files(_)) {
+                    e.with_hint(format!("about {} bytes are needed in the output's folder", extent.bytes))
+                } else {
+                    e
+                }
+            })?;
         let outputs = target.outputs();
         tell.bytes_in += subtitles.bytes();
         let subtitles = match target {
@@ -289,9 +296,9 @@ impl Target {
         }
     }
 
-    fn sink(&mut self, n: usize) -> Result<Sink> {
+    fn sink(&mut self, n: usize, to_disk: ToDisk) -> Result<Sink> {
         match self {
-            Self::Files(files) => files.create(n),
+            Self::Files(files) => files.create(n, to_disk),
             Self::Stream(stream) => stream.take().map(Sink::Stream).ok_or_else(|| {
                 Error::new(ErrorKind::Unsupported, format!("file {n} cannot follow another in one stream"))
                     .with_hint("write to a file with -o")

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::mux::Sink;
+use crate::mux::{Sink, ToDisk};
 use crate::options::{Existing, Fsync};
 
 /// The files of a job, under temporary names in the folder of their target. Dropped, they are gone.
@@ -60,12 +60,12 @@ impl PartFiles {
     }
 
     /// The n-th part file, opened for writing. Those that had this number or a higher one are removed.
-    pub(crate) fn create(&mut self, n: usize) -> Result<Sink> {
+    pub(crate) fn create(&mut self, n: usize, to_disk: ToDisk) -> Result<Sink> {
         self.parts.truncate(n);
         let part = self.temporary()?;
         let file = part.as_file().try_clone().map_err(|e| cannot_create(&self.target, e))?;
         self.parts.push(part);
-        Ok(Sink::file(file, self.fsync))
+        Ok(Sink::file(file, to_disk))
     }
 
     fn temporary(&self) -> Result<NamedTempFile> {

@@ -23,3 +23,4 @@ pub(crate) use output::{Extent, OutputFile};
 pub(crate) use sink::Sink;
 pub(crate) use track::{TrackPlan, TrackRole, keeps_empty_tracks, origin, track_class};
 pub(crate) use verify::{Expected, verify};
+pub(crate) use write_back::ToDisk;

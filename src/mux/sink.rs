@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::allocate::Allocation;
-use super::write_back::WriteBack;
+use super::write_back::{ToDisk, WriteBack};
 use crate::av::{Reader, Writer};
 use crate::error::{Error, Result};
-use crate::options::Fsync;
 
 /// The bytes' destination.
 pub(crate) enum Sink {
@@ -26,8 +25,8 @@ pub(crate) struct SinkFile {
 
 impl Sink {
     /// A file that can seek, and stands at its start.
-    pub(crate) fn file(file: File, fsync: Fsync) -> Self {
-        let follow = (fsync == Fsync::On).then(WriteBack::default);
+    pub(crate) fn file(file: File, to_disk: ToDisk) -> Self {
+        let follow = WriteBack::new(to_disk);
         Self::File(SinkFile { file, position: 0, allocation: Allocation::default(), follow })
     }
 }

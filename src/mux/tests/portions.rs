@@ -6,10 +6,11 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use crate::av::{Demuxer, DemuxerKind, LogScope, Packet, Probing, Stream};
 use crate::cancel::CancelToken;
+use crate::mux::ToDisk;
 use crate::mux::output::OutputFile;
 use crate::mux::sink::{ReadBack, Sink};
 use crate::mux::track::{TrackPlan, TrackRole};
-use crate::options::{Format, Fsync};
+use crate::options::Format;
 use crate::time::{Nanos, TimeBase, rescale_ticks};
 use crate::timeline::Stamped;
 
@@ -37,7 +38,7 @@ impl Source {
     /// Writes all packets, so that presentation begins with the first at 0 or `later` seconds after.
     fn write(&self, portion: u32, format: Format, room: Option<u64>, later: i64) -> File {
         let file = tempfile::tempfile().unwrap();
-        let sink = Sink::file(file, Fsync::Off);
+        let sink = Sink::file(file, ToDisk::Later);
         let cancel = CancelToken::new();
         let mut output = OutputFile::begin_of(portion, room, sink, format, &self.tracks, &cancel).unwrap();
         let fine = TimeBase::new(1, 90_000).unwrap();

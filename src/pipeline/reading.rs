@@ -18,7 +18,7 @@ const BATCH_BYTES: usize = 128 << 10;
 /// What an event takes beside its payload, roughly.
 const EVENT_BYTES: usize = 256;
 /// Batches that wait at most.
-const BATCHES: usize = 2;
+const BATCHES: usize = 4;
 
 /// An input's demuxer.
 ///

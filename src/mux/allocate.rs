@@ -35,8 +35,16 @@ impl Allocation {
     }
 }
 
+/// A file system in memory (statfs(2)).
+#[cfg(target_os = "linux")]
+const TMPFS_MAGIC: i64 = 0x0102_1994;
+
 #[cfg(target_os = "linux")]
 fn allocate(file: &File, from: u64, bytes: u64) -> std::io::Result<()> {
+    // There, room is memory that is filled with zeros before it is written.
+    if rustix::fs::fstatfs(file)?.f_type as i64 == TMPFS_MAGIC {
+        return Err(std::io::ErrorKind::Unsupported.into());
+    }
     Ok(rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, from, bytes)?)
 }
 
@@ -67,6 +75,18 @@ mod tests {
         file.set_len(40 << 20).unwrap();
         // 512 bytes each; the file system may keep its own accounts in some more.
         assert!(file.metadata().unwrap().blocks() << 9 < 41 << 20);
+    }
+
+    #[test]
+    fn in_memory_none_is_asked_for() {
+        let memory = rustix::fs::memfd_create("output", rustix::fs::MemfdFlags::empty()).unwrap();
+        let mut memory = File::from(memory);
+        let mut allocation = Allocation::default();
+        for n in 0..20u64 {
+            allocation.ahead(&memory, n << 20, 1 << 20);
+            memory.write_all(&vec![7; 1 << 20]).unwrap();
+        }
+        assert_eq!(memory.metadata().unwrap().blocks() << 9, 20 << 20);
     }
 
     #[test]

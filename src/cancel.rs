@@ -78,8 +78,8 @@ impl CancelToken {
         if self.is_cancelled() {
             return Err(Error::cancelled());
         }
-        self.0.parent.as_ref().map_or(Ok(()), Self::check)?;
-        if let Some(limit) = &self.0.limit {
+        let limits = std::iter::successors(Some(self), |token| token.0.parent.as_ref());
+        for limit in limits.filter_map(|token| token.0.limit.as_ref()) {
             let limit = limit.lock().unwrap_or_else(PoisonError::into_inner);
             if Instant::now() > limit.until {
                 let message = format!("the merge took longer than {:.0} s", limit.allowed.as_secs_f64());
@@ -114,6 +114,7 @@ mod tests {
         let token = CancelToken::new().limited(Duration::ZERO);
         while token.check().is_ok() {}
         assert_eq!(token.check().unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(token.child().check().unwrap_err().kind(), ErrorKind::Timeout, "it holds for all parts of the job");
         token.extend(Duration::from_secs(60));
         assert!(token.check().is_ok());
         assert!(CancelToken::new().limited(Duration::MAX).check().is_ok());

@@ -144,8 +144,8 @@ pub(super) fn write(
     tell: &mut Teller,
 ) -> Result<Result<Part, Ahead>> {
     let mut writer = Writer::begin(sources, attempt, number, sink, tell)?;
+    // Whoever reads a packet or writes one looks at the token.
     while let Some(input) = writer.timeline.wants() {
-        attempt.cancel.check()?;
         writer.step(input)?;
         if let Some((input, segment)) = writer.late {
             return Ok(Err(Ahead { part: number, input, segment }));

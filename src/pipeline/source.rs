@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::audit::Audit;
 use super::reading::Reading;
 use super::tell::Teller;
@@ -411,10 +413,6 @@ fn tells_coding(stream: &Stream, packet: &Packet) -> bool {
 
 /// Tells packets of one stream apart without reading all of them.
 fn fingerprint(data: &[u8]) -> u64 {
-    use std::hash::{DefaultHasher, Hasher};
-    let mut hasher = DefaultHasher::new();
-    hasher.write_usize(data.len());
-    hasher.write(&data[..data.len().min(32)]);
-    hasher.write(&data[data.len().saturating_sub(32)..]);
-    hasher.finish()
+    let (start, end) = (&data[..data.len().min(32)], &data[data.len().saturating_sub(32)..]);
+    xxh3_64_with_seed(start, xxh3_64_with_seed(end, data.len() as u64))
 }

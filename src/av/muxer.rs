@@ -19,6 +19,9 @@ use crate::time::TimeBase;
 const FILE_BUFFER_BYTES: c_int = 1 << 20;
 /// The same for a pipe, where a reader waits at the other end.
 const PIPE_BUFFER_BYTES: c_int = 64 << 10;
+/// How long packets of one track stand together in an MP4 that is not fragmented. Without, nearly each packet would be a chunk
+/// of its own in the sample tables.
+const CHUNK_US: c_int = 500_000;
 
 /// Tracks can be added; no byte is written.
 pub(crate) struct Unstarted;
@@ -79,6 +82,9 @@ impl<W: Writer> Muxer<W, Unstarted> {
             c.flags |= ffi::AVFMT_FLAG_CUSTOM_IO | ffi::AVFMT_FLAG_BITEXACT;
             // A custom writer's `min_packet_size` is 0: libav would call it after every packet.
             c.flush_packets = 0;
+            if matches!(format, Format::Mp4 | Format::Mov | Format::M4a) {
+                c.max_chunk_duration = CHUNK_US;
+            }
             // Timestamps change in the timeline only.
             c.avoid_negative_ts = 0;
             // FLAC and Opus in MP4 count as experimental in older versions.

@@ -17,10 +17,10 @@ use crate::timeline::Stamped;
 
 /// `moov` without its sample tables, generously.
 const INDEX_BASE_BYTES: u64 = 8 << 10;
-/// A packet in the sample tables of an interleaved file: its size, its composition offset, its share of chunks.
-const INDEX_PACKET_BYTES: u64 = 24;
-/// The same where a single track makes long chunks.
-const INDEX_PACKET_ALONE_BYTES: u64 = 14;
+/// A picture in the sample tables: its size, its composition offset, a duration unlike the one before, its share of chunks.
+const INDEX_PICTURE_BYTES: f64 = 24.0;
+/// A packet of sound there: its size, its share of chunks, and some durations that differ.
+const INDEX_SOUND_BYTES: f64 = 8.0;
 /// Of an input of unknown duration, `moov` takes about one part in so many.
 const INDEX_SHARE: u64 = 400;
 
@@ -162,17 +162,16 @@ impl OutputFile {
 /// Room for `moov`: rather too much, as what is too much costs a thousandth of the file, and
 /// what is too little a second pass over it.
 fn index_bytes(tracks: &[TrackPlan], extent: Extent) -> u64 {
-    let per_packet = if tracks.len() > 1 { INDEX_PACKET_BYTES } else { INDEX_PACKET_ALONE_BYTES };
-    let packets = |seconds: f64| -> f64 {
-        let rate = |t: &TrackPlan| match (t.frame_rate, t.parameters.sample_rate_hz()) {
-            (Some(rate), _) => rate.clamp(1.0, 240.0),
-            (None, Some(rate)) => f64::from(rate) / f64::from(t.parameters.packet_samples(512).unwrap_or(1024).max(64)),
-            (None, None) => 60.0,
-        };
-        tracks.iter().map(|t| rate(t) * seconds).sum()
+    let bytes_a_second = |track: &TrackPlan| match (track.frame_rate, track.parameters.sample_rate_hz()) {
+        (Some(rate), _) => rate.clamp(1.0, 240.0) * INDEX_PICTURE_BYTES,
+        (None, Some(rate)) => {
+            let samples = track.parameters.packet_samples(512).unwrap_or(1024).max(64);
+            f64::from(rate) / f64::from(samples) * INDEX_SOUND_BYTES
+        }
+        (None, None) => 60.0 * INDEX_PICTURE_BYTES,
     };
     let tables = match extent.duration {
-        Some(duration) => packets(duration.seconds().clamp(0.0, 1e6)) as u64 * per_packet,
+        Some(duration) => (tracks.iter().map(bytes_a_second).sum::<f64>() * duration.seconds().clamp(0.0, 1e6)) as u64,
         None => extent.bytes / INDEX_SHARE,
     };
     let configurations: u64 = tracks.iter().map(|t| t.parameters.extradata().len() as u64).sum();

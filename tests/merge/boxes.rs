@@ -18,6 +18,8 @@ pub(crate) struct BoxTrack {
     /// `vide` or `soun`.
     pub(crate) handler: FourCC,
     pub(crate) samples: u64,
+    /// Pieces of the file that hold nothing but samples of this track.
+    pub(crate) chunks: usize,
     /// Sample entries; more than one is more than players take.
     pub(crate) entries: usize,
     pub(crate) is_hvc1: bool,
@@ -60,6 +62,11 @@ fn track(trak: &Trak) -> BoxTrack {
         samples: match &table.stsz.samples {
             StszSamples::Identical { count, .. } => u64::from(*count),
             StszSamples::Different { sizes } => sizes.len() as u64,
+        },
+        chunks: match (&table.stco, &table.co64) {
+            (Some(stco), None) => stco.entries.len(),
+            (None, Some(co64)) => co64.entries.len(),
+            both => panic!("chunk offsets: {both:?}"),
         },
         entries: table.stsd.codecs.len(),
         is_hvc1: table.stsd.codecs.iter().any(|c| matches!(c, Codec::Hvc1(_))),

@@ -33,6 +33,22 @@ fn moov_stands_last_only_where_asked() {
 }
 
 #[test]
+fn sound_and_pictures_take_turns_by_the_half_second() {
+    let sandbox = Sandbox::new();
+    for format in ["mp4", "mov"] {
+        sandbox.merge(index("fmp4-muxed"), &format!("out.{format}"), &[]);
+        let tracks = boxes::read(&sandbox.output(&format!("out.{format}"))).tracks;
+        assert_eq!(tracks.len(), 2);
+        for track in tracks {
+            let halves = track.duration_s * 2.0;
+            // Not by the packet, which takes the index five times as many bytes; nor is one of them all over before the other.
+            let turns = halves * 0.5..halves * 1.5;
+            assert!(turns.contains(&(track.chunks as f64)), "{format}: {} in {halves:.1}", track.chunks);
+        }
+    }
+}
+
+#[test]
 fn standard_output_gets_a_playable_fragmented_mp4() {
     for (case, wanted) in [("ts-h264-aac", expected("ts-h264-aac")), ("fmp4-hevc", expected("fmp4-hevc"))] {
         let sandbox = Sandbox::new();

@@ -44,7 +44,7 @@ fn a_readers_error_anywhere_in_the_media_is_told_and_never_becomes_its_end() {
 #[test]
 fn a_seek_that_fails_is_told_whichever_it_is() {
     // `moov` at the end, too far for reading on to it.
-    let written = write_times(Memory::new(true, &Trap::default()), Format::Mp4, 60, &CancelToken::new()).unwrap();
+    let written = write_times(Memory::new(true, &Trap::default()), Format::Mp4, 100, &CancelToken::new()).unwrap();
     let bytes = std::mem::take(&mut *written.bytes.lock().unwrap());
     assert!(bytes.len() > 1 << 20);
     for fault in [Fault::Error, Fault::Panic] {

@@ -41,7 +41,9 @@ mkdir -p dist
 texts=$(mktemp -d)
 trap 'rm -rf "$texts"' EXIT
 echo "$crates" | while IFS='| ' read -r name version licence; do
-    for file in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$name-$version"/[LlCN][IiOo][CcPT]*; do
+    # A crate that brings a library in C has its text one folder below.
+    for file in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$name-$version"/[LlCN][IiOo][CcPT]* \
+        "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$name-$version"/*/COPYING; do
         [ -f "$file" ] || continue
         sum=$(sha256sum "$file" | cut -d ' ' -f 1)
         echo "$name $version ($licence): $(basename "$file")" >> "$texts/$sum.names"

@@ -1,6 +1,6 @@
 //! The sample tables of one track, put together from those that libav wrote for each portion of it.
 //!
-//! They are kept as they are written in the end, about 24 bytes for a sample, where libav's muxer keeps three times as
+//! They are kept as they are written in the end, about 8 bytes for a sample, where libav's muxer keeps nine times as
 //! many. (ISO/IEC 14496-12: 8.6.1.2 `stts`, 8.6.1.3 `ctts`, 8.6.2 `stss`, 8.7.3 `stsz`, 8.7.4 `stsc`, 8.7.5 `stco` and
 //! `co64`, 8.9 `sbgp` and `sgpd`; what of it libav writes, and when: `mov_write_stbl_tag` in its movenc.c.)
 

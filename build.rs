@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 const MISSING: [&str; 5] = [
     "libav was not found: install its headers, pkg-config and libclang, or run `make deps`",
-    "apt: libavformat-dev libavcodec-dev libavutil-dev pkg-config clang libclang-dev",
-    "dnf: ffmpeg-free-devel pkgconf-pkg-config clang clang-devel",
-    "pacman: ffmpeg pkgconf clang",
+    "apt: libavformat-dev libavcodec-dev libavutil-dev pkg-config make clang libclang-dev",
+    "dnf: ffmpeg-free-devel pkgconf-pkg-config make clang clang-devel",
+    "pacman: ffmpeg pkgconf make clang",
     "brew: ffmpeg pkgconf llvm",
 ];
 

@@ -22,6 +22,8 @@ has_libclang() {
 missing=
 need() { missing="$missing $1"; }
 has cc || need compiler
+# For jemalloc.
+has make || need make
 has pkg-config || need pkg-config
 { has pkg-config && pkg-config --exists libavformat libavcodec libavutil; } || need libav
 has_libclang || need libclang

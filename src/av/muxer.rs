@@ -19,8 +19,8 @@ use crate::time::TimeBase;
 const FILE_BUFFER_BYTES: c_int = 1 << 20;
 /// The same for a pipe, where a reader waits at the other end.
 const PIPE_BUFFER_BYTES: c_int = 64 << 10;
-/// How long packets of one track stand together in an MP4 that is not fragmented. Without, nearly each packet would be a chunk
-/// of its own in the sample tables.
+/// How long packets of one track stand together in an MP4 that is not fragmented. Without, each change of track
+/// would begin a chunk, and chunks take room in the sample tables.
 const CHUNK_US: c_int = 500_000;
 
 /// Tracks can be added; no byte is written.

@@ -41,7 +41,7 @@ fn sound_and_pictures_take_turns_by_the_half_second() {
         assert_eq!(tracks.len(), 2);
         for track in tracks {
             let halves = track.duration_s * 2.0;
-            // Not by the packet, which takes the index five times as many bytes; nor is one of them all over before the other.
+            // Not by the packet, which makes the index larger; nor is one of them all over before the other.
             let turns = halves * 0.5..halves * 1.5;
             assert!(turns.contains(&(track.chunks as f64)), "{format}: {} in {halves:.1}", track.chunks);
         }
